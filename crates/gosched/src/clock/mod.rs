@@ -1,0 +1,187 @@
+//! Timers: a store of (instant, waker) pairs, and a thread that serves those without a worker.
+//!
+//! [`Timers`] is a 4-ary heap behind a short lock (in [`heap`]). A hierarchical wheel was weighed and left:
+//! it inserts in constant time, but must round deadlines to its ticks or sort them again at the lowest
+//! level, needs a search for "when is the next one", which every worker asks before it sleeps, and costs as
+//! much in practice: nearly all timers are cancelled timeouts whose deadlines grow with time, which a heap
+//! inserts and removes at its end.
+//!
+//! # Who may do what
+//!
+//! - Wakers are cloned, woken and dropped outside the lock only: they are user code.
+//! - The heap grows outside the lock: [`Timers::insert`] allocates a larger one, then moves the timers.
+//! - `earliest` is written under the lock and read without. It and the question "has the earliest become
+//!   earlier" are what a sleeper needs: whoever inserts stores `earliest` and then looks whether somebody
+//!   sleeps; whoever goes to sleep says so and then reads `earliest`. Both accesses here are sequentially
+//!   consistent, so that with sequentially consistent accesses to the sleeper's own word at least one of
+//!   the two sees the other.
+
+pub(crate) mod driver;
+mod heap;
+
+use crate::sys::global::OnceLock;
+use crate::sys::lock::{Spin, SpinGuard};
+use crate::sys::prim::{AtomicU64, Ordering};
+use heap::{Heap, Room};
+use std::mem;
+use std::task::Waker;
+use std::time::{Duration, Instant};
+
+pub(crate) use heap::TimerKey;
+
+/// No timer.
+const NEVER: u64 = u64::MAX;
+/// The latest deadline that can be told from none, 584 years after the process began.
+const LATEST: u64 = u64::MAX - 1;
+/// How many timers expire per hold of the lock.
+const BATCH: usize = 32;
+
+/// A store of timers, shared by those who insert and the one who waits for the earliest.
+#[derive(Debug)]
+pub(crate) struct Timers {
+    /// The earliest deadline as [`to_nanos`] gives it, or [`NEVER`].
+    earliest: AtomicU64,
+    heap: Spin<Heap>,
+}
+
+impl Timers {
+    /// An empty store, which owns no memory.
+    pub(crate) fn new() -> Self {
+        Self { earliest: AtomicU64::new(NEVER), heap: Spin::new(Heap::new()) }
+    }
+
+    /// Adds a timer. The second value tells whether it is earlier than all others, so that a sleeper who
+    /// waits for the earliest must be woken. An instant of the past is due at once, one too far away to
+    /// count never comes.
+    pub(crate) fn insert(&self, at: Instant, waker: Waker) -> (TimerKey, bool) {
+        let at = to_nanos(at);
+        let mut room: Option<Room> = None;
+        let mut heap = self.heap.lock();
+        while heap.is_full() {
+            let capacity = heap.next_capacity();
+            match room.take().filter(|room| room.capacity() >= capacity) {
+                // What comes back is the old memory, which must not be freed under the lock either.
+                Some(larger) => room = Some(heap.move_to(larger)),
+                None => {
+                    drop(heap);
+                    room = Some(Room::with_capacity(capacity));
+                    heap = self.heap.lock();
+                }
+            }
+        }
+        let key = heap.insert(at, waker);
+        let first = self.publish(&heap);
+        drop(heap);
+        (key, first)
+    }
+
+    /// Removes a timer and returns its waker, for the caller to drop. `None` if it has expired or was
+    /// cancelled before.
+    pub(crate) fn cancel(&self, key: TimerKey) -> Option<Waker> {
+        let mut heap = self.heap.lock();
+        let waker = heap.remove(key)?;
+        self.publish(&heap);
+        Some(waker)
+    }
+
+    /// Gives a timer another deadline and another waker, which is cloned only if it differs. `None` if the
+    /// timer has expired or was cancelled before; else whether the earliest deadline has become earlier.
+    pub(crate) fn update(&self, key: TimerKey, at: Instant, waker: &Waker) -> Option<bool> {
+        let at = to_nanos(at);
+        let mut fresh: Option<Waker> = None;
+        loop {
+            let mut heap = self.heap.lock();
+            let Some(stored) = heap.waker_mut(key) else {
+                // The clone, if there is one, must not be dropped under the lock.
+                drop(heap);
+                return None;
+            };
+            if !stored.will_wake(waker) {
+                let Some(fresh) = &mut fresh else {
+                    drop(heap);
+                    fresh = Some(waker.clone());
+                    continue;
+                };
+                // The old waker leaves in the variable of the new one, and is dropped after the lock.
+                mem::swap(stored, fresh);
+            }
+            heap.reposition(key, at);
+            let earlier = self.publish(&heap);
+            drop(heap);
+            return Some(earlier);
+        }
+    }
+
+    /// When the earliest timer is due. One atomic read.
+    #[inline]
+    pub(crate) fn next(&self) -> Option<Instant> {
+        match self.earliest.load(Ordering::SeqCst) {
+            NEVER => None,
+            at => Some(to_instant(at)),
+        }
+    }
+
+    /// Takes the wakers of timers that are due at `now`, in the order of their deadlines, and appends them
+    /// to `out`. At most a batch, for the sake of those who wait for the lock: true if more are due. The
+    /// caller wakes them.
+    #[must_use]
+    pub(crate) fn expire(&self, now: Instant, out: &mut Vec<Waker>) -> bool {
+        let now = to_nanos(now);
+        if self.earliest.load(Ordering::SeqCst) > now {
+            return false;
+        }
+        out.reserve(BATCH);
+        let mut heap = self.heap.lock();
+        for _ in 0..BATCH {
+            match heap.pop_due(now) {
+                Some(waker) => out.push(waker),
+                None => break,
+            }
+        }
+        self.publish(&heap);
+        heap.first() <= now
+    }
+
+    /// How many timers are live.
+    pub(crate) fn len(&self) -> usize {
+        self.heap.lock().len()
+    }
+
+    /// Makes the heap's first deadline known; true if it has become earlier.
+    fn publish(&self, heap: &SpinGuard<'_, Heap>) -> bool {
+        let first = heap.first();
+        // Relaxed: only holders of the lock write it.
+        let before = self.earliest.load(Ordering::Relaxed);
+        if first != before {
+            self.earliest.store(first, Ordering::SeqCst);
+        }
+        first < before
+    }
+}
+
+/// The instant that counts as zero: an early one of this process.
+fn epoch() -> Instant {
+    static EPOCH: OnceLock<Instant> = OnceLock::new();
+    *EPOCH.get_or_init(Instant::now)
+}
+
+/// Nanoseconds since [`epoch`]. Instants before it count as zero, those beyond [`LATEST`] as that.
+fn to_nanos(at: Instant) -> u64 {
+    let since = at.saturating_duration_since(epoch());
+    u64::try_from(since.as_nanos()).unwrap_or(LATEST).min(LATEST)
+}
+
+/// The instant of a number that [`to_nanos`] returned.
+fn to_instant(nanos: u64) -> Instant {
+    let mut since = Duration::from_nanos(nanos);
+    loop {
+        // Systems whose instants end before 584 years get a nearer one, at which nothing will be due yet.
+        match epoch().checked_add(since) {
+            Some(at) => return at,
+            None => since /= 2,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

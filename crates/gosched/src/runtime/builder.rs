@@ -1,0 +1,155 @@
+//! How a runtime is to be.
+
+use super::Runtime;
+use super::default;
+use crate::fiber::coro::Backend;
+use crate::fiber::{overflow, stack};
+use crate::scheduler::worker::Worker;
+use crate::scheduler::{Config, Shared};
+use crate::sys::threads;
+use std::io;
+
+/// The environment variable that sets the number of workers where the program does not.
+const WORKERS: &str = "GOSCHED_WORKERS";
+
+/// Settings of a [`Runtime`].
+#[derive(Clone, Debug)]
+#[must_use = "a builder does nothing until it builds"]
+pub struct Builder {
+    workers: Option<usize>,
+    stack_size: usize,
+    name: String,
+    migrate: bool,
+    os_threads: bool,
+}
+
+impl Builder {
+    pub(super) fn new() -> Self {
+        Self {
+            workers: None,
+            stack_size: stack::DEFAULT_SIZE,
+            name: "gosched".into(),
+            migrate: false,
+            os_threads: false,
+        }
+    }
+
+    /// How many worker threads run goroutines. Without it: the environment variable `GOSCHED_WORKERS`, else
+    /// `std::thread::available_parallelism`, which knows of affinity masks and cgroup quotas.
+    ///
+    /// In Go: `GOMAXPROCS`.
+    pub fn workers(mut self, workers: usize) -> Self {
+        self.workers = Some(workers);
+        self
+    }
+
+    /// How many bytes of stack a goroutine has at most, rounded up to a power of two; 256 KiB by default.
+    /// They are address space, used page by page.
+    pub fn stack_size(mut self, bytes: usize) -> Self {
+        self.stack_size = bytes;
+        self
+    }
+
+    /// The name of the runtime, with which its threads' names begin.
+    pub fn name(mut self, name: impl Into<String>) -> Self {
+        self.name = name.into();
+        self
+    }
+
+    /// Gives each goroutine an OS thread of its own, which passes a baton: slow, and without any interleaving
+    /// of goroutines on one thread. For diagnosis, for sanitizers, and for code that must have it.
+    pub fn os_threads(mut self) -> Self {
+        self.os_threads = true;
+        self
+    }
+
+    /// Lets started stackful goroutines resume on any worker, as Go's do, instead of staying on the one that
+    /// started them.
+    ///
+    /// # Safety
+    ///
+    /// A goroutine's stack then changes threads at any blocking call, under code that the compiler believes to
+    /// stay on one. For every goroutine of the runtime:
+    ///
+    /// * Nothing that is bound to a thread is held across a blocking call: no value that is not `Send` and
+    ///   refers to thread-bound state (a `std` or `parking_lot` lock guard, a `RefCell` borrow or reference into
+    ///   a thread-local, a `ThreadRng`, `Rc`s that others on the thread share, an entered `tracing` span).
+    /// * No function, *after inlining*, uses a thread-local both before and after a blocking call: the compiler
+    ///   computes a thread-local's address once per function.
+    ///
+    /// A blocking call is anything in this library that may wait, whoever calls it, including destructors.
+    pub unsafe fn migrate(mut self) -> Self {
+        self.migrate = true;
+        self
+    }
+
+    /// Builds the runtime and starts its workers.
+    ///
+    /// # Errors
+    ///
+    /// `InvalidInput` for zero workers, more than 65,535, a `GOSCHED_WORKERS` that is not a number, or a stack
+    /// size that [`goroutine::Builder::spawn`](crate::goroutine::Builder::spawn) would refuse; the system's error
+    /// when a thread or a stack cannot be had.
+    pub fn build(self) -> io::Result<Runtime> {
+        let config = Config {
+            workers: self.count_workers()?,
+            stack_size: stack::check_size(self.stack_size)?,
+            backend: if self.os_threads { Backend::Threads } else { Backend::Stacks },
+            migrate: self.migrate,
+            name: self.name.into(),
+        };
+        overflow::set_describer(super::describe::describe);
+        overflow::install();
+        let runtime = Runtime { shared: Shared::new(config) };
+        for index in 0..runtime.shared.config.workers {
+            // On failure the runtime is dropped, which ends the workers that have started.
+            start_worker(&runtime, index)?;
+        }
+        Ok(runtime)
+    }
+
+    /// Builds the process-wide default runtime, which serves goroutines that are started on threads of no
+    /// runtime. It is never shut down.
+    ///
+    /// # Errors
+    ///
+    /// As [`Builder::build`]; `AlreadyExists` if there is one, be it because somebody has used it already.
+    pub fn build_global(self) -> io::Result<()> {
+        default::build(self)
+    }
+
+    fn count_workers(&self) -> io::Result<usize> {
+        let invalid = |text: String| Err(io::Error::new(io::ErrorKind::InvalidInput, text));
+        let workers = match (self.workers, std::env::var(WORKERS)) {
+            (Some(workers), _) => workers,
+            (None, Ok(text)) => match text.trim().parse() {
+                Ok(workers) => workers,
+                Err(_) => return invalid(format!("{WORKERS} is \"{text}\", which is not a number")),
+            },
+            (None, Err(_)) => std::thread::available_parallelism().map_or(1, usize::from),
+        };
+        match workers {
+            0 => invalid("a runtime needs at least one worker; zero were asked for".into()),
+            1..=65_535 => Ok(workers),
+            _ => invalid(format!("{workers} workers were asked for; at most 65,535 are possible")),
+        }
+    }
+}
+
+/// A worker on its way to its thread.
+struct Sent(Box<Worker>);
+// SAFETY: a worker is made on one thread and used on another one only afterwards.
+unsafe impl Send for Sent {}
+
+fn start_worker(runtime: &Runtime, index: usize) -> io::Result<()> {
+    let worker = Sent(Worker::new(runtime.shared.clone(), index));
+    worker.0.prepare()?;
+    let name = format!("{}-{index}", runtime.shared.config.name);
+    threads::spawn(
+        &name,
+        Box::new(move || {
+            let worker = worker;
+            worker.0.serve()
+        }),
+    )
+}

@@ -1,0 +1,163 @@
+//! Runtimes: building them, running programs on them, ending them.
+
+mod builder;
+mod default;
+mod describe;
+mod handle;
+mod main;
+
+pub use builder::Builder;
+pub use handle::{EnterGuard, Handle};
+
+/// What the macros expand to. Not for direct use.
+#[doc(hidden)]
+pub mod __private {
+    pub use super::main::{main, main_async};
+}
+
+use crate::fiber::stack;
+use crate::scheduler::Shared;
+use crate::spawn::target::Spec;
+use crate::spawn::{Goexit, spawn_unchecked_on};
+use crate::task::{Schedule, current};
+use std::fmt;
+use std::panic::resume_unwind;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// A set of workers and the goroutines on them.
+///
+/// Most programs need none of their own: [`run`] and `#[gosched::main]` make one. Several may exist side by
+/// side; channels and locks work between them.
+///
+/// Dropping it shuts it down: goroutines that have not started, and stackless ones between two polls, are
+/// dropped; those parked on a stack are abandoned, with everything on their stacks, and wakes do nothing to
+/// them ever after. One that is in the middle of something is given 100 ms to come back to the scheduler.
+///
+/// # Examples
+///
+/// ```
+/// let runtime = gosched::Runtime::builder().workers(2).build()?;
+/// assert_eq!(runtime.run(|| gosched::go(|| 1).join().unwrap() + 1), 2);
+/// # Ok::<(), std::io::Error>(())
+/// ```
+///
+/// In Go there is exactly one, with `GOMAXPROCS` workers.
+pub struct Runtime {
+    shared: Arc<Shared>,
+}
+
+impl Runtime {
+    /// A builder with the usual settings.
+    pub fn builder() -> Builder {
+        Builder::new()
+    }
+
+    /// A runtime with the usual settings.
+    ///
+    /// # Errors
+    ///
+    /// As [`Builder::build`].
+    pub fn new() -> std::io::Result<Self> {
+        Builder::new().build()
+    }
+
+    /// Runs `f` as a goroutine of this runtime, its main one with a stack of 8 MiB, and waits for it. `f` may
+    /// borrow. Goroutines that are left go on until the runtime is dropped.
+    ///
+    /// # Panics
+    ///
+    /// A panic of `f` is passed on. Panics when called by a goroutine: start another goroutine, or a
+    /// [`scope`](crate::scope), instead. If `f` calls [`goexit`](crate::goexit), it panics once all other
+    /// goroutines have ended.
+    pub fn run<F, T>(&self, f: F) -> T
+    where
+        F: FnOnce() -> T + Send,
+        T: Send,
+    {
+        assert!(
+            current::current_task().is_none(),
+            "Runtime::run was called inside a goroutine, which would block its worker; use gosched::go or \
+             gosched::scope there"
+        );
+        let spec = Spec {
+            name: Some("main".into()),
+            stack_log2: stack::MAIN_SIZE.trailing_zeros() as u8,
+            ..Spec::here()
+        };
+        // SAFETY: `join` below neither returns nor unwinds before the goroutine has ended, so what `f` borrows
+        // outlives it; nobody can shut the runtime down while it is borrowed. The bounds have `Send`.
+        let main = unsafe { spawn_unchecked_on(&*self.shared, &spec, f) };
+        let main = main.unwrap_or_else(|error| panic!("cannot start the main goroutine: {error}"));
+        match main.join() {
+            Ok(value) => value,
+            Err(payload) if payload.is::<Goexit>() => self.outlive_main(),
+            Err(payload) => resume_unwind(payload),
+        }
+    }
+
+    /// Main has called `goexit`: the others go on (G09).
+    #[cold]
+    fn outlive_main(&self) -> ! {
+        while self.shared.live() > 0 {
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        panic!("no goroutines (main called gosched::goexit): there is nothing to return");
+    }
+
+    /// A handle on this runtime, for other threads.
+    pub fn handle(&self) -> Handle {
+        Handle::new(self.shared.keep())
+    }
+}
+
+impl Drop for Runtime {
+    fn drop(&mut self) {
+        self.shared.shut_down();
+    }
+}
+
+impl fmt::Debug for Runtime {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Runtime")
+            .field("name", &self.shared.config.name)
+            .field("workers", &self.shared.config.workers)
+            .field("goroutines", &self.shared.live())
+            .finish()
+    }
+}
+
+/// Runs `f` as the main goroutine of a new runtime, and returns what it returns.
+///
+/// When `f` returns the runtime is shut down as described at [`Runtime`]: nobody waits for other goroutines.
+///
+/// # Panics
+///
+/// A panic of `f` is passed on. Panics when called by a goroutine, and when the runtime cannot be built (no
+/// threads, no memory).
+///
+/// # Examples
+///
+/// ```
+/// let greeting = String::from("hello");
+/// let length = gosched::run(|| gosched::scope(|s| s.go(|| greeting.len()).join().unwrap()));
+/// assert_eq!(length, 5);
+/// ```
+///
+/// In Go: `func main`.
+#[track_caller]
+pub fn run<F, T>(f: F) -> T
+where
+    F: FnOnce() -> T + Send,
+    T: Send,
+{
+    assert!(
+        current::current_task().is_none(),
+        "gosched::run was called inside a goroutine, which would block its worker; use gosched::go or \
+         gosched::scope there"
+    );
+    match Runtime::new() {
+        Ok(runtime) => runtime.run(f),
+        Err(error) => panic!("cannot build a runtime: {error}"),
+    }
+}

@@ -1,0 +1,28 @@
+//! The scheduler: workers that run goroutines, and what they share.
+//!
+//! A worker is Go's P and M in one: a thread with run queues. Movable goroutines (not yet started, stackless,
+//! and all of them in migrating mode) wait in its *wake slot* (Go's `runnext`) and its stealable *ring*; pinned
+//! ones, which have started on this worker and stay, wait in a *pinned slot* and a *pinned queue* that only
+//! the worker itself touches. Others send pinned goroutines through the *inbox*.
+//!
+//! * [`shared`]: what all workers and all wakers see; `Schedule`.
+//! * [`worker`]: the loop: which goroutine next, and its queues.
+//! * [`search`]: what a worker does that has nothing to do: stealing, napping, sleeping, timers.
+//! * [`idle`]: the protocol of searchers and sleepers, with its proof sketch.
+//! * [`execute`]: running a goroutine on a fiber, and its end.
+//! * [`shutdown`]: stopping, and what becomes of goroutines that have not ended.
+
+#[cfg(not(loom))]
+pub(crate) mod execute;
+pub(crate) mod idle;
+#[cfg(not(loom))]
+pub(crate) mod search;
+#[cfg(not(loom))]
+pub(crate) mod shared;
+#[cfg(not(loom))]
+pub(crate) mod shutdown;
+#[cfg(not(loom))]
+pub(crate) mod worker;
+
+#[cfg(not(loom))]
+pub(crate) use shared::{Config, Shared};

@@ -1,0 +1,209 @@
+//! What a worker does that has nothing to do.
+//!
+//! First it looks once more at everything, then it spins for a moment: a partner on another worker answers
+//! within a microsecond, while sleeping and being woken takes up to 90. How long it spins follows how often
+//! that paid off. If it is a searcher it also steals. Then it sleeps (or naps, see [`super::idle`]).
+
+use super::idle::Left;
+use super::worker::Worker;
+use crate::task::TaskRef;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+/// Bounds on the rounds of a spin; a round is about 50 ns.
+pub(super) const SPIN_START: u32 = 256;
+const SPIN_MIN: u32 = 16;
+const SPIN_MAX: u32 = 1024;
+/// Rounds a thief gives a victim to get to its short queue by itself.
+const GRACE: u32 = 64;
+/// A queue of this length is stolen from at once.
+const LONG: u32 = 8;
+/// The first nap, and how often it is doubled at most.
+const NAP: Duration = Duration::from_micros(100);
+const NAP_DOUBLINGS: u32 = 5;
+/// How much later than the keeper the other sleepers look at the timers, in case the keeper is busy.
+const KEEPER_SLACK: Duration = Duration::from_millis(10);
+
+/// What a search came to.
+enum Search {
+    Found(TaskRef),
+    /// Victims have work, but get to it by themselves.
+    Short,
+    Nothing,
+}
+
+impl Worker {
+    /// Waits until there is a goroutine to run. `None` when the runtime is closing.
+    #[cold]
+    pub(super) fn find_work(&self) -> Option<TaskRef> {
+        let mut searching = false;
+        loop {
+            if self.shared.closing.load(Ordering::SeqCst) {
+                if searching {
+                    let _ = self.shared.idle.end_search();
+                }
+                return None;
+            }
+            searching = searching || self.shared.idle.try_search();
+            let outcome = self.search(searching);
+            let was_last = searching && self.shared.idle.end_search();
+            if let Search::Found(task) = outcome {
+                // The last searcher has found something: if there is more, somebody else should look.
+                if was_last && self.sees_movable() {
+                    self.shared.notify();
+                }
+                return Some(task);
+            }
+            searching = self.sleep(matches!(outcome, Search::Short)) == Left::ToSearch;
+        }
+    }
+
+    /// One search, with its spin.
+    fn search(&self, stealing: bool) -> Search {
+        let rounds = self.spin.get();
+        let mut short = false;
+        for round in 0..rounds {
+            if let Some(task) = self.look() {
+                // It paid off (or cost nothing): spin longer the next time.
+                if round > 0 {
+                    self.spin.set((rounds * 2).min(SPIN_MAX));
+                }
+                return Search::Found(task);
+            }
+            if stealing && round % 16 == 0 {
+                match self.steal() {
+                    Search::Found(task) => {
+                        self.nap.set(0);
+                        return Search::Found(task);
+                    }
+                    Search::Short => short = true,
+                    Search::Nothing => {}
+                }
+            }
+            for _ in 0..4 {
+                std::hint::spin_loop();
+            }
+        }
+        self.spin.set((rounds / 2).max(SPIN_MIN));
+        if short { Search::Short } else { Search::Nothing }
+    }
+
+    /// Everything but other workers' queues.
+    fn look(&self) -> Option<TaskRef> {
+        self.fire_timers();
+        self.next().or_else(|| self.take_injected())
+    }
+
+    /// Tries every other worker once, beginning anywhere.
+    fn steal(&self) -> Search {
+        let count = self.shared.remotes.len();
+        let start = self.random() as usize;
+        let mut short = false;
+        for i in 0..count {
+            let victim = start.wrapping_add(i) % count;
+            if victim == self.index {
+                continue;
+            }
+            match self.steal_from(victim) {
+                Search::Found(task) => return Search::Found(task),
+                Search::Short => short = true,
+                Search::Nothing => {}
+            }
+        }
+        if short { Search::Short } else { Search::Nothing }
+    }
+
+    fn steal_from(&self, victim: usize) -> Search {
+        let remote = &self.shared.remotes[victim];
+        let tick = remote.tick.load(Ordering::Relaxed);
+        let held = remote.ring.len();
+        if held == 0 && !remote.slot_is_full() {
+            return Search::Nothing;
+        }
+        if held < LONG {
+            // Goroutines that talk to each other are better off together: take nothing from a victim that
+            // gets to its queue within the moment we watch it.
+            for _ in 0..GRACE {
+                std::hint::spin_loop();
+            }
+            if remote.tick.load(Ordering::Relaxed) != tick {
+                return Search::Short;
+            }
+        }
+        if let Some(task) = remote.ring.steal_half(&self.remote().ring) {
+            return Search::Found(task);
+        }
+        match remote.swap_slot(None) {
+            Some(task) => Search::Found(task),
+            None => Search::Nothing,
+        }
+    }
+
+    /// Whether some queue holds work that anybody may take.
+    fn sees_movable(&self) -> bool {
+        self.shared.injector.len() > 0
+            || self.shared.remotes.iter().any(|remote| remote.ring.len() > 0 || remote.slot_is_full())
+    }
+
+    /// The last look before parking (S2 in `idle`).
+    fn must_stay_awake(&self, nap: bool) -> bool {
+        self.shared.closing.load(Ordering::SeqCst)
+            || !self.remote().inbox.is_empty()
+            || self.shared.injector.len() > 0
+            || (!nap && self.sees_movable())
+    }
+
+    /// Sleeps, or naps, until woken or until a timer is due.
+    fn sleep(&self, nap: bool) -> Left {
+        let idle = &self.shared.idle;
+        let index = self.index as u32;
+        if nap {
+            idle.enter_nap(index);
+        } else {
+            idle.enter_sleep(index);
+        }
+        let keeps = self.become_keeper();
+        if !self.must_stay_awake(nap) {
+            self.trim();
+            self.park_until(self.wake_up_time(nap, keeps), index);
+        }
+        if keeps {
+            self.shared.keeper.store(0, Ordering::SeqCst);
+        }
+        idle.leave(index)
+    }
+
+    /// One of the sleepers sleeps until the earliest timer. Entered before the timers are read: an insertion
+    /// that we do not see sees us.
+    fn become_keeper(&self) -> bool {
+        let me = self.index as u32 + 1;
+        self.shared.keeper.compare_exchange(0, me, Ordering::SeqCst, Ordering::SeqCst).is_ok()
+    }
+
+    fn wake_up_time(&self, nap: bool, keeps: bool) -> Option<Instant> {
+        let due = self.shared.timers.next();
+        let due = if keeps { due } else { due.map(|due| due + KEEPER_SLACK) };
+        if !nap {
+            return due;
+        }
+        let doublings = self.nap.get();
+        self.nap.set((doublings + 1).min(NAP_DOUBLINGS));
+        let end = Instant::now() + NAP * (1 << doublings);
+        Some(due.map_or(end, |due| due.min(end)))
+    }
+
+    fn park_until(&self, until: Option<Instant>, index: u32) {
+        while self.shared.idle.stays(index) {
+            match until {
+                None => std::thread::park(),
+                Some(until) => {
+                    let left = until.saturating_duration_since(Instant::now());
+                    if left.is_zero() {
+                        return;
+                    }
+                    std::thread::park_timeout(left);
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,311 @@
+//! What all workers of a runtime share, and how the rest of the library reaches them.
+
+use super::idle::Idle;
+use super::worker::Worker;
+use crate::clock::Timers;
+use crate::fiber::coro::Backend;
+use crate::queue::inbox::Inbox;
+use crate::queue::injector::Injector;
+use crate::queue::ring::Ring;
+use crate::task::header::{NO_HOME, Refused};
+use crate::task::{Anchor, Schedule, Task, TaskRef, context};
+use crossbeam_utils::CachePadded;
+use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU32, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, OnceLock, Weak};
+use std::thread::Thread;
+
+/// How a runtime was asked to be.
+#[derive(Clone, Debug)]
+pub(crate) struct Config {
+    pub(crate) workers: usize,
+    /// A size class.
+    pub(crate) stack_size: usize,
+    pub(crate) backend: Backend,
+    /// Stackful goroutines move at every resume.
+    pub(crate) migrate: bool,
+    pub(crate) name: Arc<str>,
+}
+
+/// A worker as the others see it.
+pub(crate) struct Remote {
+    pub(crate) ring: Ring<TaskRef>,
+    /// The wake slot for movable goroutines.
+    slot: AtomicPtr<Task>,
+    pub(crate) inbox: Inbox<TaskRef>,
+    /// Counts the goroutines taken up, for thieves: a victim whose count moves keeps up.
+    pub(crate) tick: AtomicU32,
+    /// Goroutines made here. Written by the worker alone.
+    created: AtomicU64,
+    /// Goroutines ended here. Written by the worker alone.
+    finished: AtomicU64,
+    /// Started stackful goroutines that have not ended here. Written by the worker alone.
+    pub(crate) homes: AtomicUsize,
+    thread: OnceLock<Thread>,
+}
+
+impl Remote {
+    fn new() -> Self {
+        Self {
+            ring: Ring::new(),
+            slot: AtomicPtr::new(std::ptr::null_mut()),
+            inbox: Inbox::new(),
+            tick: AtomicU32::new(0),
+            created: AtomicU64::new(0),
+            finished: AtomicU64::new(0),
+            homes: AtomicUsize::new(0),
+            thread: OnceLock::new(),
+        }
+    }
+
+    /// Puts a task into the wake slot; returns the one it displaces.
+    #[inline]
+    pub(crate) fn swap_slot(&self, task: Option<TaskRef>) -> Option<TaskRef> {
+        let new = task.map_or(std::ptr::null_mut(), TaskRef::as_ptr);
+        // SeqCst: the first step of a producer (P1 in `idle`). The acquire half: what the task's last owner did.
+        let old = self.slot.swap(new, Ordering::SeqCst);
+        // SAFETY: only pointers of tasks are put into the slot.
+        (!old.is_null()).then(|| unsafe { TaskRef::from_ptr(old) })
+    }
+
+    #[inline]
+    pub(crate) fn slot_is_full(&self) -> bool {
+        !self.slot.load(Ordering::SeqCst).is_null()
+    }
+
+    pub(crate) fn set_thread(&self, thread: Thread) {
+        self.thread.set(thread).expect("a worker starts once");
+    }
+
+    pub(crate) fn unpark(&self) {
+        // Not set yet: the worker has not parked either, and its first look at its queues is still to come.
+        if let Some(thread) = self.thread.get() {
+            thread.unpark();
+        }
+    }
+}
+
+/// Adds to a counter that one thread writes and many read.
+#[inline]
+pub(crate) fn bump(counter: &AtomicU64) {
+    counter.store(counter.load(Ordering::Relaxed) + 1, Ordering::Release);
+}
+
+/// The shared part of a runtime.
+pub(crate) struct Shared {
+    /// What tasks and contexts point at.
+    pub(crate) anchor: Anchor,
+    pub(crate) config: Config,
+    pub(crate) remotes: Box<[CachePadded<Remote>]>,
+    pub(crate) injector: Injector<TaskRef>,
+    /// Tasks that could not get a stack, until one is given back.
+    pub(crate) starved: Injector<TaskRef>,
+    starved_why: Mutex<Option<Arc<str>>>,
+    pub(crate) idle: Idle,
+    pub(crate) timers: Timers,
+    /// One more than the number of the worker that sleeps until the earliest timer; 0 for none.
+    pub(crate) keeper: AtomicU32,
+    pub(crate) closing: AtomicBool,
+    /// Workers whose loop has ended.
+    pub(crate) stopped: AtomicUsize,
+    /// Goroutines made, and ended, outside of workers.
+    created: AtomicU64,
+    finished: AtomicU64,
+    /// Threads in the middle of queueing a task from outside: see `shutdown`.
+    pub(crate) in_flight: AtomicUsize,
+    me: Weak<Shared>,
+}
+
+impl Shared {
+    pub(crate) fn new(config: Config) -> Arc<Self> {
+        let shared = Arc::new_cyclic(|me| Self {
+            anchor: Anchor::new(),
+            remotes: (0..config.workers).map(|_| CachePadded::new(Remote::new())).collect(),
+            injector: Injector::new(),
+            starved: Injector::new(),
+            starved_why: Mutex::new(None),
+            idle: Idle::new(config.workers),
+            timers: Timers::new(),
+            keeper: AtomicU32::new(0),
+            closing: AtomicBool::new(false),
+            stopped: AtomicUsize::new(0),
+            created: AtomicU64::new(0),
+            finished: AtomicU64::new(0),
+            in_flight: AtomicUsize::new(0),
+            me: me.clone(),
+            config,
+        });
+        // SAFETY: nobody else has seen it yet, and an Arc's content does not move.
+        unsafe { shared.anchor.set(&*shared) };
+        shared
+    }
+
+    /// The worker of this runtime that runs on this thread.
+    #[inline]
+    pub(crate) fn local(&self) -> Option<&Worker> {
+        let context = context()?;
+        if std::ptr::eq(context.scheduler, &self.anchor) {
+            // SAFETY: a context whose scheduler is a `Shared` is the first field of one of its workers.
+            Some(unsafe { Worker::of(context) })
+        } else {
+            None
+        }
+    }
+
+    /// Wakes one sleeper to look for work that anybody may take, unless somebody is looking already.
+    #[inline]
+    pub(crate) fn notify(&self) {
+        if self.idle.wants_waking() {
+            self.notify_slow();
+        }
+    }
+
+    #[cold]
+    fn notify_slow(&self) {
+        if let Some(index) = self.idle.choose() {
+            self.remotes[index as usize].unpark();
+        }
+    }
+
+    /// Sends a task to the worker it is pinned to.
+    pub(crate) fn send_home(&self, task: TaskRef, home: u32) {
+        let remote = &self.remotes[home as usize];
+        remote.inbox.push(task);
+        if self.idle.is_parked(home) && self.idle.wake(home) {
+            remote.unpark();
+        }
+    }
+
+    /// Counts a new goroutine.
+    #[inline]
+    pub(crate) fn count_created(&self, worker: Option<&Worker>) {
+        match worker {
+            Some(worker) => bump(&worker.remote().created),
+            None => drop(self.created.fetch_add(1, Ordering::Release)),
+        }
+    }
+
+    /// Counts an ended goroutine.
+    #[inline]
+    pub(crate) fn count_finished(&self, worker: Option<&Worker>) {
+        match worker {
+            Some(worker) => bump(&worker.remote().finished),
+            None => drop(self.finished.fetch_add(1, Ordering::Release)),
+        }
+    }
+
+    /// Notes that a task got no stack. It waits in `starved` until one is given back.
+    #[cold]
+    pub(crate) fn starve(&self, task: TaskRef, error: &std::io::Error) {
+        let mut why = self.starved_why.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        if why.is_none() {
+            eprintln!(
+                "gosched: no stack for goroutine {} (created at {}): {error}. Goroutines that have not \
+                 started wait until others end; until then spawning returns an error",
+                task.id.get(),
+                task.created.get(),
+            );
+        }
+        *why = Some(error.to_string().into());
+        self.starved.push(task);
+    }
+
+    /// A stack was given back: lets one starved task try again.
+    #[cold]
+    pub(crate) fn feed(&self) {
+        if let Some(task) = self.starved.pop() {
+            self.injector.push(task);
+            self.notify();
+        }
+        if self.starved.len() == 0 {
+            *self.starved_why.lock().unwrap_or_else(|poisoned| poisoned.into_inner()) = None;
+        }
+    }
+
+    #[cold]
+    fn refusal(&self) -> Option<Refused> {
+        let why = self.starved_why.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        why.clone().map(Refused::NoStack)
+    }
+
+    /// Queues a task from a thread that is none of our workers.
+    fn inject(&self, task: TaskRef) {
+        // The counter keeps the runtime's memory alive until the last line: see `shutdown`.
+        self.in_flight.fetch_add(1, Ordering::SeqCst);
+        match task.home.get() {
+            NO_HOME => {
+                self.injector.push(task);
+                self.notify();
+            }
+            home => self.send_home(task, home),
+        }
+        if self.closing.load(Ordering::SeqCst) {
+            // The workers may have looked for the last time already.
+            self.discard_queues();
+        }
+        self.in_flight.fetch_sub(1, Ordering::SeqCst);
+    }
+}
+
+impl Schedule for Shared {
+    #[inline]
+    fn schedule(&self, task: TaskRef) {
+        match self.local() {
+            Some(worker) => worker.ready(task),
+            None => self.inject(task),
+        }
+    }
+
+    #[inline]
+    fn spawn(&self, task: TaskRef) -> Result<(), Refused> {
+        if self.closing.load(Ordering::Relaxed) {
+            return Err(Refused::ShutDown);
+        }
+        if self.starved.len() > 0
+            && let Some(refused) = self.refusal()
+        {
+            return Err(refused);
+        }
+        match self.local() {
+            Some(worker) => {
+                self.count_created(Some(worker));
+                worker.push_new(task);
+            }
+            None => {
+                self.count_created(None);
+                self.inject(task);
+            }
+        }
+        Ok(())
+    }
+
+    fn timers(&self) -> &Timers {
+        &self.timers
+    }
+
+    fn timer_moved(&self) {
+        // The store behind `timers` was written before; the keeper enters itself before it reads that.
+        let keeper = self.keeper.load(Ordering::SeqCst);
+        if keeper != 0 && self.idle.is_parked(keeper - 1) && self.idle.wake(keeper - 1) {
+            self.remotes[keeper as usize - 1].unpark();
+        }
+    }
+
+    fn live(&self) -> usize {
+        // Ended first: a goroutine is counted as made before it is counted as ended, so the difference is not
+        // negative. It may be a moment old.
+        let ended: u64 =
+            self.remotes.iter().map(|remote| remote.finished.load(Ordering::Acquire)).sum::<u64>()
+                + self.finished.load(Ordering::Acquire);
+        let made: u64 = self.remotes.iter().map(|remote| remote.created.load(Ordering::Acquire)).sum::<u64>()
+            + self.created.load(Ordering::Acquire);
+        made.saturating_sub(ended) as usize
+    }
+
+    fn anchor(&self) -> *const Anchor {
+        &raw const self.anchor
+    }
+
+    fn keep(&self) -> Arc<dyn Schedule> {
+        self.me.upgrade().expect("a running goroutine keeps its scheduler alive")
+    }
+}

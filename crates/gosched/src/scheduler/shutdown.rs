@@ -1,0 +1,151 @@
+//! Stopping a runtime, and what becomes of goroutines that have not ended.
+//!
+//! 1. `closing` is raised and every worker woken. Spawning is refused from here on.
+//! 2. A worker leaves its loop as soon as no goroutine runs on it, ends what is in its queues, sweeps, and goes
+//!    back to the cache of threads. If started goroutines have their home on it, its thread never exits: their
+//!    stacks may hold references to its thread-locals (a `thread::scope` child reading one, say).
+//! 3. Whoever shuts down waits for the workers, but not long for one that is in the middle of user code, sweeps
+//!    once more, and returns.
+//!
+//! *Ending* a goroutine: one that has not started, or is between two polls, is dropped. One that is parked on a
+//! stack is abandoned: closed, so that wakes do nothing ever after, and its stack is never touched again, since
+//! wait nodes and pinned futures live on it.
+//!
+//! # Who keeps `Shared` alive
+//!
+//! A waker that has just won the right to queue a task (`Woken::Schedule`) holds nothing but the task. It is
+//! safe all the same: the runtime's memory goes only when it is *settled*, that is when every goroutine is
+//! counted as ended. A task in such a waker's hands is not, since only what is idle or queued is ended; and once
+//! it is queued, the waker has raised `in_flight` before, and lowers it with its last touch. A runtime that does
+//! not settle in time is never freed.
+
+use super::shared::Shared;
+use super::worker::Worker;
+use crate::sys::threads::ThreadFate;
+use crate::task::current::set_context;
+use crate::task::body::VTable;
+use crate::task::join::Last;
+use crate::task::state::Parked;
+use crate::task::{Schedule, TaskRef, pool};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+/// How long a shutdown waits for goroutines that are running to come back to the scheduler.
+const PATIENCE: Duration = Duration::from_millis(100);
+
+impl Worker {
+    /// The whole life of a worker's thread in one runtime.
+    pub(crate) fn serve(self: Box<Self>) -> ThreadFate {
+        self.remote().set_thread(std::thread::current());
+        // Without one an overflow is reported by a plain crash: not worth failing for.
+        let _ = crate::fiber::overflow::ensure_alt_stack();
+        set_context(&raw const self.context);
+        self.run();
+        // Users' thread-local destructors may call `wait`; they must not find this context.
+        set_context(std::ptr::null());
+        self.drain(|task| self.shared.end_queued(task));
+        self.shared.sweep();
+        self.drop_fibers();
+        self.context.cache.give_back(0);
+        let homes = self.remote().homes.load(Ordering::Relaxed);
+        self.shared.stopped.fetch_add(1, Ordering::SeqCst);
+        if homes > 0 { ThreadFate::Home } else { ThreadFate::Reusable }
+    }
+}
+
+impl Shared {
+    /// Stops the runtime. Called once, from outside its workers or from a goroutine that will not return to it.
+    pub(crate) fn shut_down(self: &Arc<Self>) {
+        self.closing.store(true, Ordering::SeqCst);
+        for (index, remote) in self.remotes.iter().enumerate() {
+            let _ = self.idle.wake(index as u32);
+            remote.unpark();
+        }
+        // A goroutine that drops its own runtime runs on one of the workers: that one stops later.
+        let awaited = self.remotes.len() - usize::from(self.local().is_some());
+        let deadline = Instant::now() + PATIENCE;
+        let mut round = 0u32;
+        while !(self.stopped.load(Ordering::SeqCst) >= awaited && self.is_settled()) {
+            if self.stopped.load(Ordering::SeqCst) >= awaited {
+                self.discard_queues();
+                self.sweep();
+            }
+            if self.is_settled() && self.stopped.load(Ordering::SeqCst) >= awaited {
+                break;
+            }
+            if Instant::now() >= deadline {
+                break;
+            }
+            round += 1;
+            match round {
+                0..=100 => std::thread::yield_now(),
+                _ => std::thread::sleep(Duration::from_micros(100)),
+            }
+        }
+        self.discard_queues();
+        self.sweep();
+        if !self.is_settled() {
+            std::mem::forget(self.clone());
+        }
+    }
+
+    /// Nothing refers to this memory but what holds an `Arc`.
+    fn is_settled(&self) -> bool {
+        self.live() == 0 && self.in_flight.load(Ordering::SeqCst) == 0
+    }
+
+    /// Ends whatever is in the queues that are not a worker's own.
+    pub(super) fn discard_queues(&self) {
+        while let Some(task) = self.injector.pop().or_else(|| self.starved.pop()) {
+            self.end_queued(task);
+        }
+        for remote in &self.remotes {
+            remote.inbox.take(|task| self.end_queued(task));
+            if let Some(task) = remote.swap_slot(None) {
+                self.end_queued(task);
+            }
+        }
+    }
+
+    /// Ends every goroutine of this runtime that is parked.
+    pub(super) fn sweep(&self) {
+        if self.live() == 0 {
+            return;
+        }
+        let ours = |task: TaskRef| std::ptr::eq(task.scheduler.load(Ordering::Relaxed), &self.anchor);
+        pool::for_each(|task| {
+            if !ours(task) || !task.state.claim_idle() {
+                return;
+            }
+            if ours(task) {
+                self.end_queued(task);
+            } else if task.state.park() == Parked::Notified {
+                // The header began to serve another runtime between the two looks: undo the claim, and pass
+                // on a wake that met it.
+                task.schedule();
+            }
+        });
+    }
+
+    /// Ends a goroutine that the caller owns and that will not run any more.
+    pub(super) fn end_queued(&self, task: TaskRef) {
+        if task.fiber.get().is_none() {
+            // Not started, or between polls: nobody is inside, so it can be dropped.
+            let cancel = task.vtable.get().cancel;
+            // SAFETY: the caller owns the task, and its body is not running.
+            unsafe { cancel(task) };
+        }
+        let abandoned = task.fiber.take().is_some();
+        if abandoned {
+            // Its storage may hold a future in the middle of a poll: it stays as it is, and so does the header.
+            task.vtable.set(&VTable::ABANDONED);
+        }
+        task.state.close();
+        self.count_finished(None);
+        if task.join.finish() == Last::Yes {
+            // SAFETY: both sides are done with it.
+            unsafe { pool::dispose(task) };
+        }
+    }
+}

@@ -1,0 +1,261 @@
+//! The worker: its queues, and which goroutine it runs next.
+
+use super::shared::{Remote, Shared};
+use crate::fiber::coro::FiberRef;
+use crate::queue::Linked;
+use crate::queue::ring::CAPACITY;
+use crate::task::header::NO_HOME;
+use crate::task::{Context, TaskRef};
+use std::cell::{Cell, UnsafeCell};
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+/// Every so many ticks a worker looks at timers and the injector first (Go's 61), so that goroutines which
+/// keep each other busy starve nobody.
+const FAIR_TICK: u32 = 61;
+/// How often in a row a wake slot may be served while others wait: a chain of goroutines that wake each other
+/// shares this many turns (Go: one time slice).
+const SLOT_TURNS: u32 = 61;
+
+/// A worker's own half. Only its thread uses it (whoever holds the baton, with the threads backend), from the
+/// loop and, through the context, from the goroutine that is running; so the cells are never used by two
+/// callers at once, and no borrow of one outlives a statement.
+#[repr(C)]
+pub(crate) struct Worker {
+    /// First, so that a context can be turned back into its worker.
+    pub(super) context: Context,
+    pub(super) shared: Arc<Shared>,
+    pub(super) index: usize,
+    pub(super) tick: Cell<u32>,
+    slot_turns: Cell<u32>,
+    pinned_slot: Cell<Option<TaskRef>>,
+    pinned: UnsafeCell<VecDeque<TaskRef>>,
+    /// A task that a fiber took from the queues but must be resumed by the loop.
+    pub(super) stash: Cell<Option<TaskRef>>,
+    /// Fibers without a job.
+    pub(super) fibers: UnsafeCell<Vec<FiberRef>>,
+    pub(super) random: Cell<u64>,
+    /// How long the next search spins, and the next nap lasts.
+    pub(super) spin: Cell<u32>,
+    pub(super) nap: Cell<u32>,
+}
+
+impl Worker {
+    pub(crate) fn new(shared: Arc<Shared>, index: usize) -> Box<Self> {
+        Box::new(Self {
+            context: Context::new(&raw const shared.anchor, index as u32),
+            index,
+            tick: Cell::new(0),
+            slot_turns: Cell::new(SLOT_TURNS),
+            pinned_slot: Cell::new(None),
+            pinned: UnsafeCell::new(VecDeque::with_capacity(64)),
+            stash: Cell::new(None),
+            fibers: UnsafeCell::new(Vec::new()),
+            random: Cell::new(0x9e37_79b9_7f4a_7c15_u64.wrapping_mul(index as u64 + 1) | 1),
+            spin: Cell::new(super::search::SPIN_START),
+            nap: Cell::new(0),
+            shared,
+        })
+    }
+
+    /// The worker a context belongs to.
+    ///
+    /// # Safety
+    ///
+    /// The context is the field of a worker, as those whose scheduler is a `Shared` are.
+    #[inline]
+    pub(crate) unsafe fn of(context: &Context) -> &Worker {
+        // SAFETY: `context` is the first field of a `repr(C)` worker, by the caller's promise.
+        unsafe { &*std::ptr::from_ref(context).cast::<Worker>() }
+    }
+
+    #[inline]
+    pub(crate) fn remote(&self) -> &Remote {
+        &self.shared.remotes[self.index]
+    }
+
+    #[inline]
+    fn pinned<R>(&self, f: impl FnOnce(&mut VecDeque<TaskRef>) -> R) -> R {
+        // SAFETY: only this thread uses the queue, and `f` is a method of VecDeque: it does not come back here.
+        f(unsafe { &mut *self.pinned.get() })
+    }
+
+    /// Queues a task that was woken on this worker: it runs next (Go's `runnext`), and what should have run
+    /// next goes to the tail.
+    #[inline]
+    pub(super) fn ready(&self, task: TaskRef) {
+        match task.home.get() {
+            NO_HOME => self.ready_movable(task),
+            home if home as usize == self.index => {
+                if let Some(displaced) = self.pinned_slot.replace(Some(task)) {
+                    self.pinned(|queue| queue.push_back(displaced));
+                }
+            }
+            home => self.shared.send_home(task, home),
+        }
+    }
+
+    fn ready_movable(&self, task: TaskRef) {
+        // The one running may go on for long, so somebody should know (G27). It costs little: a thief that
+        // finds us keeping up naps, and is not woken while it does.
+        self.push_new(task);
+    }
+
+    /// Queues a goroutine that was just made: it runs next, and the one before it goes to the ring (G20).
+    #[inline]
+    pub(super) fn push_new(&self, task: TaskRef) {
+        if let Some(displaced) = self.remote().swap_slot(Some(task)) {
+            self.push_ring(displaced);
+        }
+        self.shared.notify();
+    }
+
+    /// Queues a task at the tail of where it belongs.
+    pub(super) fn push_back(&self, task: TaskRef) {
+        match task.home.get() {
+            NO_HOME => {
+                self.push_ring(task);
+                self.shared.notify();
+            }
+            home if home as usize == self.index => self.pinned(|queue| queue.push_back(task)),
+            home => self.shared.send_home(task, home),
+        }
+    }
+
+    #[inline]
+    fn push_ring(&self, task: TaskRef) {
+        if let Err(task) = self.remote().ring.push(task) {
+            self.overflow(task);
+        }
+    }
+
+    /// The ring is full: its older half and the newcomer go to the injector, in order.
+    #[cold]
+    fn overflow(&self, newcomer: TaskRef) {
+        let mut chain: Option<(TaskRef, TaskRef)> = None;
+        let mut count = 1;
+        let mut link = |task: TaskRef| {
+            match &mut chain {
+                Some((_, last)) => {
+                    last.set_link(Some(task));
+                    *last = task;
+                }
+                None => chain = Some((task, task)),
+            }
+        };
+        count += self.remote().ring.take_half(&mut link);
+        link(newcomer);
+        if let Some((first, last)) = chain {
+            self.shared.injector.push_chain(first, last, count as usize);
+        }
+    }
+
+    /// The goroutine to run next, if this worker knows one.
+    #[inline]
+    pub(super) fn next(&self) -> Option<TaskRef> {
+        let tick = self.tick.get().wrapping_add(1);
+        self.tick.set(tick);
+        self.remote().tick.store(tick, Ordering::Relaxed);
+        if tick.is_multiple_of(FAIR_TICK)
+            && let Some(task) = self.fair_turn()
+        {
+            return Some(task);
+        }
+        self.remote().inbox.take(|task| self.pinned(|queue| queue.push_back(task)));
+        self.next_slot().or_else(|| self.next_queued(tick))
+    }
+
+    /// What may not wait for this worker to run out of work: timers, and the injector's head.
+    #[cold]
+    fn fair_turn(&self) -> Option<TaskRef> {
+        self.fire_timers();
+        self.shared.injector.pop()
+    }
+
+    #[inline]
+    fn next_slot(&self) -> Option<TaskRef> {
+        let turns = self.slot_turns.get();
+        if turns == 0 {
+            self.end_slot_turns();
+            return None;
+        }
+        self.slot_turns.set(turns - 1);
+        if let Some(task) = self.pinned_slot.take() {
+            return Some(task);
+        }
+        if self.remote().slot_is_full() { self.remote().swap_slot(None) } else { None }
+    }
+
+    /// The chain has had its share: what is in the slots goes behind the others.
+    #[cold]
+    fn end_slot_turns(&self) {
+        self.slot_turns.set(SLOT_TURNS);
+        if let Some(task) = self.pinned_slot.take() {
+            self.pinned(|queue| queue.push_back(task));
+        }
+        if let Some(task) = self.remote().swap_slot(None) {
+            self.push_ring(task);
+        }
+    }
+
+    /// The queues, in turn, so that neither kind starves the other.
+    #[inline]
+    fn next_queued(&self, tick: u32) -> Option<TaskRef> {
+        self.slot_turns.set(SLOT_TURNS);
+        if tick.is_multiple_of(2) {
+            self.pinned(VecDeque::pop_front).or_else(|| self.remote().ring.pop())
+        } else {
+            self.remote().ring.pop().or_else(|| self.pinned(VecDeque::pop_front))
+        }
+    }
+
+    /// Takes a share of the injector (G24): one task to run, the rest into the ring.
+    pub(super) fn take_injected(&self) -> Option<TaskRef> {
+        let shared = &self.shared;
+        if shared.injector.len() == 0 {
+            return None;
+        }
+        let mut first = None;
+        shared.injector.pop_share(shared.remotes.len(), CAPACITY as usize / 2, |task| match first {
+            None => first = Some(task),
+            Some(_) => self.push_ring(task),
+        });
+        first
+    }
+
+    /// Wakes whoever's timer is due.
+    pub(super) fn fire_timers(&self) {
+        let timers = &self.shared.timers;
+        let Some(next) = timers.next() else { return };
+        let now = std::time::Instant::now();
+        if next > now {
+            return;
+        }
+        let mut due = Vec::new();
+        while timers.expire(now, &mut due) {}
+        due.into_iter().for_each(std::task::Waker::wake);
+    }
+
+    /// A pseudo-random number, for the order of victims (xorshift).
+    pub(super) fn random(&self) -> u64 {
+        let mut x = self.random.get();
+        x ^= x << 13;
+        x ^= x >> 7;
+        x ^= x << 17;
+        self.random.set(x);
+        x
+    }
+
+    /// Everything that is in this worker's own queues. For the shutdown.
+    pub(super) fn drain(&self, mut f: impl FnMut(TaskRef)) {
+        self.stash.take().into_iter().for_each(&mut f);
+        self.pinned_slot.take().into_iter().for_each(&mut f);
+        while let Some(task) = self.pinned(VecDeque::pop_front) {
+            f(task);
+        }
+        while let Some(task) = self.remote().ring.pop() {
+            f(task);
+        }
+    }
+}

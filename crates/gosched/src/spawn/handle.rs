@@ -1,0 +1,110 @@
+//! Waiting for the end of a goroutine.
+
+use crate::task::join::Last;
+use crate::task::report::ShutDown;
+use crate::task::{TaskRef, pool};
+use crate::wait::{WaitReason, wait_for};
+use std::fmt;
+use std::future::Future;
+use std::marker::PhantomData;
+use std::pin::{Pin, pin};
+use std::task::{Context, Poll};
+use std::thread;
+
+/// The right to wait for a goroutine and to have what it returns.
+///
+/// Dropping it lets the goroutine go on by itself. It is a future, too, whose output is that of
+/// [`JoinHandle::join`]; dropping that future loses nothing but the output.
+///
+/// `join` returns `Err` with the payload of the goroutine's panic. If the goroutine called
+/// [`goexit`](crate::goexit) the payload is a [`Goexit`](crate::goroutine::Goexit); if its runtime was shut
+/// down before it ended, a [`ShutDown`](crate::goroutine::ShutDown).
+///
+/// Go has no counterpart; a channel or a `sync.WaitGroup` does this job there.
+pub struct JoinHandle<T> {
+    task: TaskRef,
+    id: u64,
+    taken: bool,
+    output: PhantomData<fn() -> T>,
+}
+
+// SAFETY: whoever holds the handle may take the output out, so sending it sends `T`.
+unsafe impl<T: Send> Send for JoinHandle<T> {}
+// SAFETY: a shared handle gives access to atomics only.
+unsafe impl<T> Sync for JoinHandle<T> {}
+
+impl<T> Unpin for JoinHandle<T> {}
+
+impl<T> JoinHandle<T> {
+    /// # Safety
+    ///
+    /// `task` is new, its output is a `T`, and this is its only handle.
+    #[inline]
+    pub(crate) unsafe fn new(task: TaskRef) -> Self {
+        // Read now: the id stays the handle's when the header serves another goroutine. (It cannot while the
+        // handle lives; but a copy costs nothing and needs no argument.)
+        Self { task, id: task.id.get(), taken: false, output: PhantomData }
+    }
+
+    /// Waits for the goroutine to end, and returns what it returned.
+    ///
+    /// # Errors
+    ///
+    /// The payload of its panic; see [`JoinHandle`] for the other two.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// gosched::run(|| {
+    ///     assert_eq!(gosched::go(|| 1).join().unwrap(), 1);
+    ///     let panic = gosched::go(|| std::panic::resume_unwind(Box::new("no"))).join().unwrap_err();
+    ///     assert_eq!(*panic.downcast::<&str>().unwrap(), "no");
+    /// });
+    /// ```
+    #[track_caller]
+    pub fn join(self) -> thread::Result<T> {
+        wait_for(WaitReason::Join, pin!(self))
+    }
+
+    /// Whether the goroutine has ended. `join` returns at once then.
+    pub fn is_finished(&self) -> bool {
+        self.task.join.is_done()
+    }
+
+    /// The goroutine's id: unique in the process, never used again.
+    pub fn id(&self) -> u64 {
+        self.id
+    }
+}
+
+impl<T> Future for JoinHandle<T> {
+    type Output = thread::Result<T>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        assert!(!self.taken, "a JoinHandle was polled after it had returned the goroutine's output");
+        if self.task.join.poll_done(cx).is_pending() {
+            return Poll::Pending;
+        }
+        self.taken = true;
+        let mut output: Option<thread::Result<T>> = None;
+        let take = self.task.vtable.get().take;
+        // SAFETY: the body is over, this is its only handle, and `T` is the output's type.
+        unsafe { take(self.task, (&raw mut output).cast()) };
+        Poll::Ready(output.unwrap_or_else(|| Err(Box::new(ShutDown))))
+    }
+}
+
+impl<T> Drop for JoinHandle<T> {
+    fn drop(&mut self) {
+        if self.task.join.release_handle() == Last::Yes {
+            // SAFETY: the body's side has let go before; this was the other one.
+            unsafe { pool::dispose(self.task) };
+        }
+    }
+}
+
+impl<T> fmt::Debug for JoinHandle<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("JoinHandle").field("id", &self.id).field("finished", &self.is_finished()).finish()
+    }
+}

@@ -1,0 +1,78 @@
+//! What a goroutine knows of itself, and how it ends itself.
+
+use super::target;
+use crate::task::current::current_task;
+use crate::task::report::Goexit;
+use std::fmt;
+use std::sync::Arc;
+
+/// Who runs here: an id and perhaps a name.
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub struct Goroutine {
+    id: u64,
+    name: Option<Arc<str>>,
+}
+
+impl Goroutine {
+    /// The goroutine's id: unique in the process, never used again. 0 on a thread that runs no goroutine.
+    pub fn id(&self) -> u64 {
+        self.id
+    }
+
+    /// The name it was given.
+    pub fn name(&self) -> Option<&str> {
+        self.name.as_deref()
+    }
+}
+
+impl fmt::Debug for Goroutine {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Goroutine").field("id", &self.id).field("name", &self.name()).finish()
+    }
+}
+
+/// The goroutine that calls. On a thread that runs none: id 0 and the thread's name.
+///
+/// # Examples
+///
+/// ```
+/// gosched::run(|| assert_ne!(gosched::current().id(), 0));
+/// assert_eq!(gosched::current().id(), 0);
+/// ```
+///
+/// Go keeps its ids to itself.
+pub fn current() -> Goroutine {
+    match current_task() {
+        Some(task) => Goroutine { id: task.id.get(), name: task.name() },
+        None => Goroutine { id: 0, name: std::thread::current().name().map(Arc::from) },
+    }
+}
+
+/// How many goroutines of the caller's runtime have not ended. A moment old when it is returned.
+///
+/// 0 on a thread that is in no runtime.
+///
+/// In Go: `runtime.NumGoroutine`.
+pub fn num_goroutine() -> usize {
+    target::existing().map_or(0, |scheduler| scheduler.live())
+}
+
+/// Ends the calling goroutine: its destructors run, then it is over, and `join` returns
+/// [`Goexit`](crate::goroutine::Goexit) as its error. Nothing is printed.
+///
+/// It unwinds like a panic, and std counts it as one while it does: `std::thread::panicking()` is true in the
+/// destructors, std's locks that are held are poisoned, and blocking calls in destructors block the thread. So
+/// it is meant for rare use; returning is better. `catch_unwind` stops it, unlike Go's.
+///
+/// In the main goroutine it ends main; `run` then waits for all other goroutines, and panics since it has
+/// nothing to return (G09).
+///
+/// # Panics
+///
+/// With an ordinary panic on a thread that runs no goroutine.
+///
+/// In Go: `runtime.Goexit`.
+pub fn goexit() -> ! {
+    assert!(current_task().is_some(), "goexit was called on a thread that runs no goroutine");
+    std::panic::resume_unwind(Box::new(Goexit))
+}

@@ -1,0 +1,120 @@
+//! Values that belong to one goroutine.
+
+use crate::task::TaskRef;
+use crate::task::current::current_task;
+use std::any::Any;
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::fmt;
+use std::ptr::NonNull;
+
+/// The values of one goroutine, by the address of their key.
+type Values = HashMap<usize, Box<dyn Any + Send>>;
+
+thread_local! {
+    /// Those of a thread that runs no goroutine.
+    static OF_THREAD: RefCell<Values> = RefCell::new(HashMap::new());
+}
+
+/// A value of which each goroutine has its own. Made by [`goroutine_local!`](crate::goroutine_local).
+///
+/// It is made when a goroutine first asks for it, and dropped when the goroutine ends. A thread that runs no
+/// goroutine has one, too.
+///
+/// `T` must be `Send`, since a goroutine may go on on another thread.
+pub struct LocalKey<T: 'static> {
+    init: fn() -> T,
+}
+
+impl<T> fmt::Debug for LocalKey<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("LocalKey { .. }")
+    }
+}
+
+impl<T: Send + 'static> LocalKey<T> {
+    /// For [`goroutine_local!`](crate::goroutine_local).
+    #[doc(hidden)]
+    pub const fn new(init: fn() -> T) -> Self {
+        // A key of no size could share its address with another one.
+        Self { init }
+    }
+
+    /// Calls `f` with the calling goroutine's value.
+    ///
+    /// # Panics
+    ///
+    /// A panic of the initial expression or of `f` is passed on. On a thread whose thread-locals are being
+    /// destroyed it panics.
+    pub fn with<R>(&'static self, f: impl FnOnce(&T) -> R) -> R {
+        let value = match self.find() {
+            Some(value) => value,
+            None => {
+                // Made without touching the map: the expression may use other keys, or this one.
+                let fresh: Box<dyn Any + Send> = Box::new((self.init)());
+                self.edit(|values| {
+                    values.entry(self.address()).or_insert(fresh);
+                });
+                self.find().expect("it was just put in")
+            }
+        };
+        // SAFETY: a value is boxed, and stays in the map until the goroutine (or the thread) ends, which is
+        // not before `f` has returned. Nobody has a `&mut` to it.
+        f(unsafe { value.as_ref() })
+    }
+
+    fn address(&'static self) -> usize {
+        std::ptr::from_ref(self).addr()
+    }
+
+    fn find(&'static self) -> Option<NonNull<T>> {
+        self.edit(|values| values.get(&self.address())?.downcast_ref::<T>().map(NonNull::from))
+    }
+
+    /// Calls `f`, which runs no code of the user, with the map of whoever calls.
+    fn edit<R>(&'static self, f: impl FnOnce(&mut Values) -> R) -> R {
+        match current_task() {
+            Some(task) => Self::edit_task(task, f),
+            None => OF_THREAD.with_borrow_mut(f),
+        }
+    }
+
+    fn edit_task<R>(task: TaskRef, f: impl FnOnce(&mut Values) -> R) -> R {
+        task.with_extra(|extra| {
+            let locals = &mut extra.get_or_insert_default().locals;
+            let values = locals.get_or_insert_with(|| Box::new(Values::new()));
+            f(values.downcast_mut().expect("only this module stores locals"))
+        })
+    }
+}
+
+/// Declares values of which each goroutine has its own, as `std::thread_local!` does for threads.
+///
+/// # Examples
+///
+/// ```
+/// use std::cell::Cell;
+/// gosched::goroutine_local! {
+///     static DEPTH: Cell<u32> = Cell::new(0);
+/// }
+/// gosched::run(|| {
+///     DEPTH.with(|depth| depth.set(3));
+///     let other = gosched::go(|| DEPTH.with(|depth| depth.get()));
+///     assert_eq!(other.join().unwrap(), 0);
+///     assert_eq!(DEPTH.with(|depth| depth.get()), 3);
+/// });
+/// ```
+///
+/// Go has refused them; contexts carry values there.
+#[macro_export]
+macro_rules! goroutine_local {
+    () => {};
+    ($(#[$attr:meta])* $vis:vis static $name:ident: $t:ty = $init:expr; $($rest:tt)*) => {
+        $(#[$attr])* $vis static $name: $crate::goroutine::LocalKey<$t> =
+            $crate::goroutine::LocalKey::new(|| $init);
+        $crate::goroutine_local!($($rest)*);
+    };
+    ($(#[$attr:meta])* $vis:vis static $name:ident: $t:ty = $init:expr) => {
+        $crate::goroutine_local!($(#[$attr])* $vis static $name: $t = $init;);
+    };
+}

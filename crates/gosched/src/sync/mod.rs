@@ -1,0 +1,23 @@
+//! What goroutines share besides channels: locks, condition variables, wait groups.
+//!
+//! Every type here works between goroutines, plain threads and async tasks of any executor, mixed on one
+//! object: a blocking method is `wait` on the future that the `_async` method returns.
+
+#[cfg(any(not(loom), test))]
+mod raw_mutex;
+mod waitgroup;
+
+// lock_api wants the initial value as a constant, which loom's atomics cannot give. The models check the
+// raw mutex itself.
+#[cfg(not(loom))]
+mod condvar;
+#[cfg(not(loom))]
+mod mutex;
+
+#[cfg(not(loom))]
+pub use condvar::{Condvar, WaitAsync, WaitTimeoutResult};
+#[cfg(not(loom))]
+pub use mutex::{LockAsync, LockFuture, MappedMutexGuard, Mutex, MutexGuard};
+#[cfg(not(loom))]
+pub use raw_mutex::RawMutex;
+pub use waitgroup::{WaitGroup, WaitGroupFuture};

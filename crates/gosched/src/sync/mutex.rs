@@ -1,0 +1,245 @@
+//! `Mutex`: `lock_api`'s front end on our [`RawMutex`], and its async form.
+
+use super::raw_mutex::{Acquire, RawMutex};
+use crate::wait::{WaitReason, wait_deadline, wait_for};
+use lock_api::GuardSend;
+use std::fmt;
+use std::future::Future;
+use std::pin::{Pin, pin};
+use std::task::{Context, Poll};
+use std::time::{Duration, Instant};
+
+/// Mutual exclusion between goroutines, threads and async tasks. A goroutine that must wait gives its
+/// worker to others meanwhile.
+///
+/// The data is reached through the guard of [`lock`](lock_api::Mutex::lock),
+/// [`try_lock`](lock_api::Mutex::try_lock), `try_lock_for`, `try_lock_until` or
+/// [`lock_async`](LockAsync::lock_async); dropping the guard unlocks. `new` is `const`.
+///
+/// # Fairness
+///
+/// Waiters are served first come first served, but a newcomer that finds the mutex free at the right moment
+/// may overtake them. A waiter that lost this way after more than a millisecond gets the mutex handed to it
+/// directly. `MutexGuard::unlock_fair` hands it over at once, `MutexGuard::bump` lets a waiter through.
+///
+/// # Panics
+///
+/// A panic while the guard is alive unlocks the mutex, and does not poison it. Locking never panics.
+/// Locking a mutex twice in one goroutine waits for ever.
+///
+/// # Cancellation
+///
+/// A `lock_async` future dropped at any moment takes neither the lock nor somebody's wake-up with it.
+///
+/// # Guards may be sent
+///
+/// `MutexGuard<T>` is `Send` where `T: Send`: the mutex belongs to whoever has the guard, not to a thread.
+/// This is sound because nothing in [`RawMutex`] looks at the thread that unlocks. It is also needed: a
+/// guard held across an `.await` of a stackless goroutine travels between workers with its future, and so
+/// does one on a stack in migrating mode.
+///
+/// # Example
+///
+/// ```
+/// use gosched::sync::Mutex;
+///
+/// static TOTAL: Mutex<u64> = Mutex::new(0);
+///
+/// std::thread::scope(|s| {
+///     for n in 1..=4 {
+///         s.spawn(move || *TOTAL.lock() += n);
+///     }
+/// });
+/// assert_eq!(*TOTAL.lock(), 10);
+/// ```
+///
+/// In Go: `sync.Mutex`. Unlocking an unlocked one, fatal there, cannot be written here.
+pub type Mutex<T> = lock_api::Mutex<RawMutex, T>;
+
+/// The right to use the data of a locked [`Mutex`]; unlocks when dropped.
+pub type MutexGuard<'a, T> = lock_api::MutexGuard<'a, RawMutex, T>;
+
+/// A [`MutexGuard`] for a part of the data, from `MutexGuard::map`.
+pub type MappedMutexGuard<'a, T> = lock_api::MappedMutexGuard<'a, RawMutex, T>;
+
+// SAFETY: the word is LOCKED from the moment somebody takes it until that one releases it or hands it over:
+// `try_take` and its kin succeed only from a word without LOCKED (Acquire), `release` clears it (Release),
+// and a hand-over synchronises through the waiter's state (Release, Acquire). The guard state is empty, so
+// forgetting it does nothing, and the raw mutex may be moved or dropped while locked. `lock` unwinds only
+// out of a wait whose `Acquire` then gives up or releases.
+unsafe impl lock_api::RawMutex for RawMutex {
+    // A constant is what the trait asks for, to start each new mutex from.
+    #[allow(clippy::declare_interior_mutable_const)]
+    const INIT: Self = Self::unlocked();
+
+    // The marker that makes guards `Send`: see `Mutex`.
+    type Guard = GuardSend;
+
+    #[inline]
+    #[track_caller]
+    fn lock(&self) -> GuardSend {
+        if !self.try_take() {
+            lock_slow(self);
+        }
+        GuardSend::new()
+    }
+
+    #[inline]
+    fn try_lock(&self) -> Option<GuardSend> {
+        self.try_take().then(GuardSend::new)
+    }
+
+    #[inline]
+    unsafe fn unlock(&self, _guard: GuardSend) {
+        // SAFETY: passed on from our caller.
+        unsafe { self.release() }
+    }
+
+    fn is_locked(&self) -> bool {
+        self.is_taken()
+    }
+}
+
+// SAFETY: as above; a fair unlock hands the lock over without releasing it.
+unsafe impl lock_api::RawMutexFair for RawMutex {
+    unsafe fn unlock_fair(&self, _guard: GuardSend) {
+        // SAFETY: passed on from our caller.
+        unsafe { self.release_fair() }
+    }
+}
+
+// SAFETY: as above; a wait that timed out looks once more whether the lock was handed to it.
+unsafe impl lock_api::RawMutexTimed for RawMutex {
+    type Duration = Duration;
+    type Instant = Instant;
+
+    #[track_caller]
+    fn try_lock_for(&self, timeout: Duration) -> Option<GuardSend> {
+        match Instant::now().checked_add(timeout) {
+            Some(deadline) => self.try_lock_until(deadline),
+            // Farther away than the clock can say: for ever.
+            None => Some(lock_api::RawMutex::lock(self)),
+        }
+    }
+
+    #[track_caller]
+    fn try_lock_until(&self, deadline: Instant) -> Option<GuardSend> {
+        (self.try_take() || lock_until_slow(self, deadline)).then(GuardSend::new)
+    }
+}
+
+#[cold]
+#[track_caller]
+fn lock_slow(mutex: &RawMutex) {
+    if !mutex.spin() {
+        wait_for(WaitReason::MutexLock, pin!(mutex.acquire()));
+    }
+}
+
+#[cold]
+#[track_caller]
+fn lock_until_slow(mutex: &RawMutex, deadline: Instant) -> bool {
+    if mutex.spin() {
+        return true;
+    }
+    let mut acquire = pin!(mutex.acquire());
+    wait_deadline(WaitReason::MutexLock, acquire.as_mut(), deadline).is_some() || acquire.give_up()
+}
+
+/// The async form of locking, for [`Mutex`].
+pub trait LockAsync {
+    /// What the lock protects.
+    type Data: ?Sized;
+
+    /// A future that takes the lock and gives the guard. Nothing happens until it is polled.
+    ///
+    /// Dropping the future cancels it, at any moment, without losing the lock or anybody's wake-up. A
+    /// guard may be held across `.await`, and moves between threads with the future that holds it.
+    ///
+    /// ```
+    /// use gosched::sync::{LockAsync, Mutex};
+    ///
+    /// let m = Mutex::new(1);
+    /// gosched::wait(async {
+    ///     *m.lock_async().await += 1;
+    /// });
+    /// assert_eq!(m.into_inner(), 2);
+    /// ```
+    ///
+    /// In Go: nothing; there every lock blocks a goroutine.
+    fn lock_async(&self) -> LockFuture<'_, Self::Data>;
+}
+
+impl<T: ?Sized> LockAsync for Mutex<T> {
+    type Data = T;
+
+    fn lock_async(&self) -> LockFuture<'_, T> {
+        LockFuture { mutex: Some(self), acquire: raw(self).acquire() }
+    }
+}
+
+/// Takes a [`Mutex`]; from [`LockAsync::lock_async`].
+#[must_use = "a future does nothing until it is polled"]
+pub struct LockFuture<'a, T: ?Sized> {
+    /// `None` once the guard was given.
+    mutex: Option<&'a Mutex<T>>,
+    acquire: Acquire<'a>,
+}
+
+impl<'a, T: ?Sized> Future for LockFuture<'a, T> {
+    type Output = MutexGuard<'a, T>;
+
+    /// # Panics
+    ///
+    /// When polled again after it gave the guard.
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<MutexGuard<'a, T>> {
+        // SAFETY: `acquire` is pinned with us: it is not moved, and its own `Drop` runs in place.
+        let this = unsafe { self.get_unchecked_mut() };
+        let mutex = this.mutex.expect("a lock future was polled after it was ready");
+        // SAFETY: as above.
+        match unsafe { Pin::new_unchecked(&mut this.acquire) }.poll(cx) {
+            Poll::Pending => Poll::Pending,
+            Poll::Ready(()) => {
+                this.mutex = None;
+                // SAFETY: `acquire` has just taken the lock for us, and no guard was made of that yet.
+                Poll::Ready(unsafe { mutex.make_guard_unchecked(GuardSend::new()) })
+            }
+        }
+    }
+}
+
+impl<T: ?Sized> fmt::Debug for LockFuture<'_, T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("LockFuture").field("done", &self.mutex.is_none()).finish()
+    }
+}
+
+/// The lock inside a mutex. Inside the library only what waits for the lock, or gives back one that it
+/// holds, uses it.
+pub(super) fn raw<T: ?Sized>(mutex: &Mutex<T>) -> &RawMutex {
+    // SAFETY: everyone here releases only what it took, or what a guard it was lent stands for.
+    unsafe { mutex.raw() }
+}
+
+#[cfg(test)]
+#[allow(non_snake_case)]
+mod tests {
+    use super::*;
+
+    fn assert_send<T: Send>() {}
+    fn assert_sync<T: Sync>() {}
+
+    #[test]
+    fn Y03_guards_and_lock_futures_may_be_sent() {
+        assert_send::<Mutex<u8>>();
+        assert_sync::<Mutex<std::cell::Cell<u8>>>();
+        assert_send::<MutexGuard<'static, u8>>();
+        assert_sync::<MutexGuard<'static, u8>>();
+        assert_send::<LockFuture<'static, u8>>();
+    }
+
+    #[test]
+    fn a_mutex_is_small() {
+        assert!(size_of::<RawMutex>() <= 32, "{} bytes", size_of::<RawMutex>());
+    }
+}

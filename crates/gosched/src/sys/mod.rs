@@ -1,0 +1,11 @@
+//! The bottom layer: one facade over std and loom, a short lock, and the operating system's calls.
+//!
+//! Nothing here knows of goroutines. Every atomic, cell and lock of the library comes from [`prim`],
+//! so that a build with `--cfg loom` models the very code that ships. What belongs to the process and not
+//! to a model (the stack slabs, the thread cache) takes its words from [`global`].
+
+pub(crate) mod global;
+pub(crate) mod lock;
+pub(crate) mod mem;
+pub(crate) mod prim;
+pub(crate) mod threads;

@@ -1,0 +1,232 @@
+//! A process-wide cache of threads: for runtime workers, and for calls that may block.
+//!
+//! Starting a thread costs 20 µs and more, and thousands of short runtimes one after the other would start
+//! thousands. So a thread whose job is done waits here for the next one, for ten seconds, then ends.
+//!
+//! A thread may have become the *home* of an unfinished goroutine: that goroutine's stack lies parked, and
+//! it may hold references into the thread's thread-locals (scoped threads may even be reading them). Such a
+//! thread never ends, for a thread's end destroys its thread-locals. It serves further jobs like any other.
+//!
+//! # Why no job is lost
+//!
+//! A waiting thread has a seat; the seat is on the `idle` list from when the thread begins to wait until
+//! somebody pops it, under the list's lock, to hand over a job. A thread whose time is up looks for its seat
+//! on the list under the same lock: if it is there, the thread takes it off and may go, as nobody can pop it
+//! any more; if it is not, somebody has popped it and the job is on its way, so the thread waits for it.
+
+use super::global::{Condvar, Mutex, lock};
+use std::any::Any;
+use std::io;
+use std::mem;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::{Arc, PoisonError};
+use std::thread;
+use std::time::{Duration, Instant};
+
+/// How long a thread waits for its next job.
+const IDLE: Duration = Duration::from_secs(10);
+
+static CACHE: ThreadCache = ThreadCache::new(IDLE);
+
+/// What a job says of the thread it ran on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum ThreadFate {
+    /// Nothing points into the thread's thread-locals.
+    Reusable,
+    /// An unfinished goroutine started on this thread: it must not end, ever.
+    Home,
+}
+
+/// A snapshot of the cache.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct ThreadStats {
+    /// Threads that exist, at work or waiting.
+    pub(crate) live: usize,
+    /// Threads that wait for a job.
+    pub(crate) idle: usize,
+    /// Threads that will never end.
+    pub(crate) homes: usize,
+}
+
+/// Runs `job` on a cached thread, or a new one if none is waiting. The operating system's tools show the
+/// thread under `name` as long as the job runs (its first 15 bytes). A panic of the job ends the job only.
+///
+/// # Errors
+///
+/// When the thread cannot be started; the job is then dropped.
+pub(crate) fn spawn(name: &str, job: Box<dyn FnOnce() -> ThreadFate + Send>) -> io::Result<()> {
+    CACHE.spawn(name, job)
+}
+
+/// How many threads there are.
+pub(crate) fn stats() -> ThreadStats {
+    CACHE.stats()
+}
+
+/// Drops what a panic left, which may panic itself; that second payload is leaked, as std does.
+pub(crate) fn discard_payload(payload: Box<dyn Any + Send>) {
+    if let Err(second) = catch_unwind(AssertUnwindSafe(|| drop(payload))) {
+        mem::forget(second);
+    }
+}
+
+#[derive(Debug)]
+struct ThreadCache {
+    state: Mutex<State>,
+    idle_limit: Duration,
+}
+
+#[derive(Debug)]
+struct State {
+    /// The seats of waiting threads. The last to come is the first to go: its caches are warm, and those at
+    /// the front reach their time limit.
+    idle: Vec<Arc<Seat>>,
+    live: usize,
+    homes: usize,
+}
+
+/// Where a waiting thread is handed its next job.
+#[derive(Debug, Default)]
+struct Seat {
+    job: Mutex<Option<Job>>,
+    handed: Condvar,
+}
+
+struct Job {
+    name: OsName,
+    run: Box<dyn FnOnce() -> ThreadFate + Send>,
+}
+
+impl std::fmt::Debug for Job {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Job").field("name", &self.name).finish_non_exhaustive()
+    }
+}
+
+impl ThreadCache {
+    const fn new(idle_limit: Duration) -> Self {
+        Self { state: Mutex::new(State { idle: Vec::new(), live: 0, homes: 0 }), idle_limit }
+    }
+
+    fn stats(&self) -> ThreadStats {
+        let state = lock(&self.state);
+        ThreadStats { live: state.live, idle: state.idle.len(), homes: state.homes }
+    }
+
+    fn spawn(&'static self, name: &str, run: Box<dyn FnOnce() -> ThreadFate + Send>) -> io::Result<()> {
+        let job = Job { name: OsName::new(name), run };
+        let seat = lock(&self.state).idle.pop();
+        match seat {
+            Some(seat) => {
+                *lock(&seat.job) = Some(job);
+                seat.handed.notify_one();
+                Ok(())
+            }
+            None => self.start(job),
+        }
+    }
+
+    fn start(&'static self, job: Job) -> io::Result<()> {
+        // Counted before it runs, so that `live` is never behind.
+        lock(&self.state).live += 1;
+        // std keeps this name for the thread's whole life, and panic messages show it: no job's own name.
+        let started = thread::Builder::new().name("gosched".into()).spawn(move || self.serve(job));
+        match started {
+            Ok(_) => Ok(()),
+            Err(error) => {
+                lock(&self.state).live -= 1;
+                Err(error)
+            }
+        }
+    }
+
+    /// The life of a thread.
+    fn serve(&self, first: Job) {
+        let seat = Arc::new(Seat::default());
+        let mut home = false;
+        let mut name = OsName::new("gosched");
+        let mut next = Some(first);
+        while let Some(job) = next {
+            if job.name != name {
+                job.name.show();
+                name = job.name;
+            }
+            let fate = catch_unwind(AssertUnwindSafe(job.run)).unwrap_or_else(|payload| {
+                discard_payload(payload);
+                ThreadFate::Reusable
+            });
+            let becomes_home = fate == ThreadFate::Home && !home;
+            home |= becomes_home;
+            let mut state = lock(&self.state);
+            state.homes += usize::from(becomes_home);
+            state.idle.push(Arc::clone(&seat));
+            drop(state);
+            next = if home { Some(seat.wait()) } else { self.wait_a_while(&seat) };
+        }
+    }
+
+    /// Waits for a job up to the time limit; `None` when the thread is to end.
+    fn wait_a_while(&self, seat: &Arc<Seat>) -> Option<Job> {
+        if let Some(job) = seat.wait_until(Instant::now() + self.idle_limit) {
+            return Some(job);
+        }
+        let mut state = lock(&self.state);
+        if let Some(index) = state.idle.iter().position(|other| Arc::ptr_eq(other, seat)) {
+            state.idle.remove(index);
+            state.live -= 1;
+            return None;
+        }
+        drop(state);
+        // Somebody has taken our seat off the list and is about to hand over a job.
+        Some(seat.wait())
+    }
+}
+
+impl Seat {
+    fn wait(&self) -> Job {
+        let mut job = lock(&self.job);
+        loop {
+            match job.take() {
+                Some(job) => return job,
+                None => job = self.handed.wait(job).unwrap_or_else(PoisonError::into_inner),
+            }
+        }
+    }
+
+    fn wait_until(&self, deadline: Instant) -> Option<Job> {
+        let mut job = lock(&self.job);
+        loop {
+            if let Some(job) = job.take() {
+                return Some(job);
+            }
+            let left = deadline.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return None;
+            }
+            job = self.handed.wait_timeout(job, left).unwrap_or_else(PoisonError::into_inner).0;
+        }
+    }
+}
+
+/// A thread's name as the operating system keeps it: 15 bytes and a zero.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct OsName([u8; 16]);
+
+impl OsName {
+    fn new(name: &str) -> Self {
+        let mut bytes = [0; 16];
+        let len = name.bytes().take_while(|byte| *byte != 0).take(15).count();
+        bytes[..len].copy_from_slice(&name.as_bytes()[..len]);
+        Self(bytes)
+    }
+
+    /// Names the calling thread.
+    fn show(&self) {
+        #[cfg(any(target_os = "linux", target_os = "android"))]
+        // SAFETY: the thread is the caller's own, and the name ends with a zero.
+        let _ = unsafe { libc::pthread_setname_np(libc::pthread_self(), self.0.as_ptr().cast()) };
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,38 @@
+//! The task: what a goroutine is to the scheduler, whichever body it has.
+//!
+//! A task is a [`Task`] header in type-stable memory, reached through the copyable [`TaskRef`]. Its body is a
+//! closure that runs on a stack of its own (*stackful*) or a future that is polled (*stackless*); both live in
+//! the header while they fit, in a box beside it otherwise.
+//!
+//! Who may touch what:
+//!
+//! | field | by whom |
+//! |---|---|
+//! | `state` | anybody; see the table in [`state`] |
+//! | `join` | the owner of the body and the one `JoinHandle`; see [`join`] |
+//! | `id`, `scheduler`, `created`, `parent`, `vtable` | written before the task is first queued, read-only after |
+//! | `next` | the queue that holds the task |
+//! | everything else in [`Owned`] | the task's owner (state OWNED): the worker running it, or who closed it |
+//!
+//! Owners follow each other through the state word's release and acquire, so plain cells do.
+
+#[cfg(not(loom))]
+pub(crate) mod body;
+#[cfg(not(loom))]
+pub(crate) mod current;
+#[cfg(not(loom))]
+pub(crate) mod header;
+#[cfg(not(loom))]
+pub(crate) mod join;
+#[cfg(not(loom))]
+pub(crate) mod pool;
+#[cfg(not(loom))]
+pub(crate) mod report;
+pub(crate) mod state;
+#[cfg(not(loom))]
+pub(crate) mod waker;
+
+#[cfg(not(loom))]
+pub(crate) use current::{Context, Request, context};
+#[cfg(not(loom))]
+pub(crate) use header::{Anchor, Schedule, Task, TaskRef};

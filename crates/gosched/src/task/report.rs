@@ -1,0 +1,60 @@
+//! What people are told of a goroutine that panicked while nobody waits for it.
+
+use super::header::TaskRef;
+use crate::sys::threads::discard_payload;
+use std::any::Any;
+
+/// The payload of [`crate::goexit`]: what `join` of such a goroutine returns as its error.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Goexit;
+
+impl std::fmt::Display for Goexit {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("the goroutine called goexit")
+    }
+}
+
+impl std::error::Error for Goexit {}
+
+/// What `join` returns as the error of a goroutine that its runtime's shutdown ended or abandoned.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ShutDown;
+
+impl std::fmt::Display for ShutDown {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("the goroutine's runtime was shut down")
+    }
+}
+
+impl std::error::Error for ShutDown {}
+
+/// The text of a panic's payload.
+fn text(payload: &(dyn Any + Send)) -> &str {
+    match (payload.downcast_ref::<&str>(), payload.downcast_ref::<String>()) {
+        (Some(text), _) => text,
+        (_, Some(text)) => text,
+        _ => "a value that is not a text",
+    }
+}
+
+/// Tells of a panic that no `join` will return. The panic hook has already told where it happened, but names
+/// the worker's thread, not the goroutine.
+#[cold]
+pub(crate) fn unjoined_panic(task: TaskRef, payload: Box<dyn Any + Send>) {
+    tell(task, &*payload);
+    discard_payload(payload);
+}
+
+fn tell(task: TaskRef, payload: &(dyn Any + Send)) {
+    if payload.is::<Goexit>() || payload.is::<ShutDown>() {
+        return;
+    }
+    let name = task.name().map(|name| format!(" \"{name}\"")).unwrap_or_default();
+    eprintln!(
+        "gosched: goroutine {}{name} panicked and nobody joined it: {}\n    created by goroutine {} at {}",
+        task.id.get(),
+        text(payload),
+        task.parent.get(),
+        task.created.get(),
+    );
+}

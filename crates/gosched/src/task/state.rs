@@ -1,0 +1,219 @@
+//! The state word of a task.
+//!
+//! ```text
+//!  bit 0  NOTIFIED  a wake has come since the task was last taken up
+//!  bit 1  OWNED     somebody owns the task: a queue it waits in, or the worker that runs it
+//!  bit 2  CLOSED    the body is over, dropped or abandoned; the header may be in the pool
+//! ```
+//!
+//! | word              | name     | what it means                                   | who moves it on          |
+//! |-------------------|----------|-------------------------------------------------|--------------------------|
+//! | 0                 | idle     | parked; only wakers know the task               | a waker, the shutdown    |
+//! | OWNED             | running  | being run, or yielded and in its home's queue   | its owner alone          |
+//! | OWNED + NOTIFIED  | notified | queued by a wake, or woken while running        | its owner alone          |
+//! | CLOSED (+ others) | closed   | wakes do nothing                                | `TaskRef::init`          |
+//!
+//! A wake is one `fetch_or`, whatever the state: it must be a read-modify-write even where it changes
+//! nothing, so that it takes its place in the word's modification order. Either it comes before the owner's
+//! [`State::begin`], whose acquire then makes what the waker wrote visible to the poll that follows; or after
+//! it, and then the owner finds NOTIFIED when it tries to park. A waker that only *looked* at a queued task
+//! could be overtaken by both (the classic store-buffering race), and its news would be lost.
+//!
+//! Wakers hold no count. Headers are type-stable (see [`super::pool`]): a late wake of a finished task meets
+//! CLOSED, or, when the header serves a new task already, wakes that one once for nothing. Every future
+//! stands that.
+
+use crate::sys::prim::{AtomicU32, Ordering};
+
+const NOTIFIED: u32 = 1;
+const OWNED: u32 = 2;
+const CLOSED: u32 = 4;
+
+/// What a wake has to do next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[must_use]
+pub(crate) enum Woken {
+    /// The task was parked and is now ours to queue.
+    Schedule,
+    /// Its owner will see the wake, or it is over.
+    Nothing,
+}
+
+/// What became of an attempt to park.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[must_use]
+pub(crate) enum Parked {
+    /// The task is idle; from here on it belongs to its wakers and must not be touched.
+    Idle,
+    /// A wake came first; the caller still owns the task.
+    Notified,
+}
+
+/// The word itself.
+#[derive(Debug)]
+pub(crate) struct State(AtomicU32);
+
+impl State {
+    /// A header that serves no task.
+    pub(crate) fn closed() -> Self {
+        Self(AtomicU32::new(CLOSED))
+    }
+
+    /// A new task, owned by whoever is about to queue it.
+    ///
+    /// A plain store: the header came out of the pool, only stale wakes touch it, and losing those is fine.
+    #[inline]
+    pub(crate) fn open(&self) {
+        self.0.store(OWNED, Ordering::Release);
+    }
+
+    /// Notes a wake.
+    #[inline]
+    pub(crate) fn wake(&self) -> Woken {
+        // AcqRel: release what the waker wrote to the coming `begin`; acquire, because a waker that wins
+        // queues the task and must see the header as the task's last owner left it.
+        let before = self.0.fetch_or(NOTIFIED | OWNED, Ordering::AcqRel);
+        if before & (OWNED | CLOSED) == 0 { Woken::Schedule } else { Woken::Nothing }
+    }
+
+    /// The owner takes the task up: wakes until now are answered by the poll that follows.
+    #[inline]
+    pub(crate) fn begin(&self) {
+        // Acquire: see what those wakers wrote.
+        self.0.fetch_and(!NOTIFIED, Ordering::AcqRel);
+    }
+
+    /// The owner leaves the task to its wakers, unless one has come already.
+    #[inline]
+    pub(crate) fn park(&self) -> Parked {
+        // Release: the next owner sees the header and the stack as we leave them.
+        match self.0.compare_exchange(OWNED, 0, Ordering::AcqRel, Ordering::Acquire) {
+            Ok(_) => Parked::Idle,
+            Err(_) => Parked::Notified,
+        }
+    }
+
+    /// Whether a wake is waiting to be answered. Only a hint to anybody but the owner.
+    #[inline]
+    pub(crate) fn is_notified(&self) -> bool {
+        self.0.load(Ordering::Relaxed) & NOTIFIED != 0
+    }
+
+    /// The owner leaves a note to itself that it must poll again.
+    #[inline]
+    pub(crate) fn set_notified(&self) {
+        self.0.fetch_or(NOTIFIED, Ordering::AcqRel);
+    }
+
+    /// Takes a parked task away from its wakers: for the shutdown. True if it was parked.
+    pub(crate) fn claim_idle(&self) -> bool {
+        self.0.compare_exchange(0, OWNED, Ordering::AcqRel, Ordering::Relaxed).is_ok()
+    }
+
+    /// The owner declares the body over. Wakes do nothing from here on.
+    #[inline]
+    pub(crate) fn close(&self) {
+        self.0.store(CLOSED, Ordering::Release);
+    }
+
+    /// Whether the body is over.
+    pub(crate) fn is_closed(&self) -> bool {
+        self.0.load(Ordering::Acquire) & CLOSED != 0
+    }
+
+    /// Whether the task is parked at this moment.
+    pub(crate) fn is_idle(&self) -> bool {
+        self.0.load(Ordering::Acquire) == 0
+    }
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn wake_of_a_parked_task_is_the_wakers_to_queue() {
+        let state = State::closed();
+        assert_eq!(state.wake(), Woken::Nothing);
+        state.open();
+        state.begin();
+        assert_eq!(state.park(), Parked::Idle);
+        assert_eq!(state.wake(), Woken::Schedule);
+        assert_eq!(state.wake(), Woken::Nothing);
+    }
+
+    #[test]
+    fn wake_before_the_park_is_remembered() {
+        let state = State::closed();
+        state.open();
+        state.begin();
+        assert_eq!(state.wake(), Woken::Nothing);
+        assert_eq!(state.park(), Parked::Notified);
+        state.begin();
+        assert_eq!(state.park(), Parked::Idle);
+    }
+
+    #[test]
+    fn closed_tasks_ignore_wakes_even_many() {
+        let state = State::closed();
+        state.open();
+        state.close();
+        for _ in 0..3 {
+            assert_eq!(state.wake(), Woken::Nothing);
+        }
+        assert!(state.is_closed());
+        assert!(!state.claim_idle());
+    }
+}
+
+#[cfg(all(test, loom))]
+mod loom_tests {
+    use super::*;
+    use loom::sync::Arc;
+    use loom::sync::atomic::{AtomicBool, AtomicUsize, Ordering::*};
+
+    /// A task that waits for a flag which wakers raise with relaxed stores: no wake is lost, and the task is
+    /// queued exactly as often as it is taken up.
+    #[test]
+    fn loom_no_wake_is_lost_and_none_counts_twice() {
+        loom::model(|| {
+            let state = Arc::new(State::closed());
+            let news = Arc::new([AtomicBool::new(false), AtomicBool::new(false)]);
+            let queued = Arc::new(AtomicUsize::new(0));
+            state.open();
+            let wakers: Vec<_> = (0..2)
+                .map(|i| {
+                    let (state, news, queued) = (state.clone(), news.clone(), queued.clone());
+                    loom::thread::spawn(move || {
+                        news[i].store(true, Relaxed);
+                        if state.wake() == Woken::Schedule {
+                            queued.fetch_add(1, AcqRel);
+                        }
+                    })
+                })
+                .collect();
+            // The worker: runs the task until it has seen both pieces of news.
+            let mut owned = true;
+            loop {
+                if !owned {
+                    // Parked: only a queue entry gives the task back.
+                    if queued.load(Acquire) == 0 {
+                        loom::thread::yield_now();
+                        continue;
+                    }
+                    queued.fetch_sub(1, AcqRel);
+                }
+                state.begin();
+                if news[0].load(Relaxed) && news[1].load(Relaxed) {
+                    break;
+                }
+                owned = state.park() == Parked::Notified;
+            }
+            state.close();
+            for waker in wakers {
+                waker.join().unwrap();
+            }
+            assert_eq!(queued.load(Acquire), 0);
+        });
+    }
+}
