@@ -20,7 +20,9 @@ mod sys;
 mod task;
 mod wait;
 
+pub mod chan;
 pub mod runtime;
+pub mod select;
 pub mod sync;
 pub mod time;
 

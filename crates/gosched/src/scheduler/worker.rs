@@ -8,6 +8,7 @@ use crate::task::header::NO_HOME;
 use crate::task::{Context, TaskRef};
 use std::cell::{Cell, UnsafeCell};
 use std::collections::VecDeque;
+use std::ptr::NonNull;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -27,7 +28,11 @@ pub(crate) struct Worker {
     pub(super) context: Context,
     pub(super) shared: Arc<Shared>,
     pub(super) index: usize,
-    pub(super) tick: Cell<u32>,
+    /// `shared.remotes[index]`, without the way there.
+    remote: NonNull<Remote>,
+    tick: Cell<u32>,
+    /// Ticks until the next fair turn.
+    fair_in: Cell<u32>,
     slot_turns: Cell<u32>,
     pinned_slot: Cell<Option<TaskRef>>,
     pinned: UnsafeCell<VecDeque<TaskRef>>,
@@ -46,7 +51,9 @@ impl Worker {
         Box::new(Self {
             context: Context::new(&raw const shared.anchor, index as u32),
             index,
+            remote: NonNull::from(&*shared.remotes[index]),
             tick: Cell::new(0),
+            fair_in: Cell::new(FAIR_TICK),
             slot_turns: Cell::new(SLOT_TURNS),
             pinned_slot: Cell::new(None),
             pinned: UnsafeCell::new(VecDeque::with_capacity(64)),
@@ -72,7 +79,8 @@ impl Worker {
 
     #[inline]
     pub(crate) fn remote(&self) -> &Remote {
-        &self.shared.remotes[self.index]
+        // SAFETY: it lies in `shared`, which the worker holds.
+        unsafe { self.remote.as_ref() }
     }
 
     #[inline]
@@ -157,7 +165,9 @@ impl Worker {
         let tick = self.tick.get().wrapping_add(1);
         self.tick.set(tick);
         self.remote().tick.store(tick, Ordering::Relaxed);
-        if tick.is_multiple_of(FAIR_TICK)
+        let fair_in = self.fair_in.get() - 1;
+        self.fair_in.set(fair_in);
+        if fair_in == 0
             && let Some(task) = self.fair_turn()
         {
             return Some(task);
@@ -169,6 +179,7 @@ impl Worker {
     /// What may not wait for this worker to run out of work: timers, and the injector's head.
     #[cold]
     fn fair_turn(&self) -> Option<TaskRef> {
+        self.fair_in.set(FAIR_TICK);
         self.fire_timers();
         self.shared.injector.pop()
     }

@@ -7,10 +7,13 @@
 
 #[cfg(all(debug_assertions, target_os = "linux", target_arch = "x86_64"))]
 mod affinity;
+pub(crate) mod list;
 pub(crate) mod node;
 pub(crate) mod queue;
+pub(crate) mod selectable;
 mod thread;
 mod timer;
+pub(crate) mod waiter;
 
 pub(crate) use timer::Timer;
 

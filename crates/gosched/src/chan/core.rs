@@ -1,0 +1,316 @@
+//! One channel: the lock around its [`State`], the word beside it, and the counts of its two sides.
+//!
+//! One allocation holds all of it. It is freed by whichever side disappears last.
+
+use super::state::{Put, State, Take};
+use super::word::{Snapshot, Word};
+use crate::sys::lock::{RawSpin, Spin};
+use crate::sys::prim::{AtomicBool, AtomicUsize, Ordering};
+use crate::wait::selectable::End;
+use crate::wait::waiter::Wakes;
+use std::collections::VecDeque;
+use std::ptr::NonNull;
+
+/// How many waiters one critical section of closing releases: a million must not stop everybody else meanwhile.
+const RELEASE_BATCH: usize = 64;
+
+/// A channel shared by its handles.
+#[derive(Debug)]
+pub(super) struct Chan<T> {
+    word: Word,
+    state: Spin<State<T>>,
+    unbounded: bool,
+    capacity: usize,
+    senders: AtomicUsize,
+    receivers: AtomicUsize,
+    /// Set by the side that disappears first; the second one frees the channel.
+    half_gone: AtomicBool,
+}
+
+/// Why an immediate receive failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum NoValue {
+    /// Nothing there.
+    Empty,
+    /// Nothing there, and nothing will come.
+    Closed,
+    /// There will be a value if the caller can wait for a peer to make it.
+    NeedsWaker,
+}
+
+/// Why a chosen send case could not be finished with its value.
+#[derive(Debug)]
+pub(super) enum Unfinished<T> {
+    /// The channel is closed.
+    Closed(T),
+    /// The receiver that was paired with this case has gone: send in the ordinary way.
+    Withdrawn(T),
+}
+
+impl<T> Chan<T> {
+    /// A channel with one handle on each side. `None` is unbounded.
+    pub(super) fn new(capacity: Option<usize>) -> NonNull<Self> {
+        let limit = capacity.unwrap_or(usize::MAX);
+        let mut buffer = VecDeque::new();
+        if let Some(n) = capacity
+            && buffer.try_reserve_exact(n).is_err()
+        {
+            panic!(
+                "gosched::chan::bounded: no memory for a buffer of {n} messages of {} bytes each",
+                size_of::<T>()
+            );
+        }
+        let state = State::new(buffer, limit);
+        let chan = Self {
+            word: Word::new(state.snapshot()),
+            state: Spin::new(state),
+            unbounded: capacity.is_none(),
+            capacity: limit,
+            senders: AtomicUsize::new(1),
+            receivers: AtomicUsize::new(1),
+            half_gone: AtomicBool::new(false),
+        };
+        NonNull::from(Box::leak(Box::new(chan)))
+    }
+
+    #[inline]
+    pub(super) fn look(&self) -> Snapshot {
+        self.word.load()
+    }
+
+    pub(super) fn capacity(&self) -> Option<usize> {
+        if self.unbounded { None } else { Some(self.capacity) }
+    }
+
+    pub(super) fn raw_lock(&self) -> &RawSpin {
+        self.state.raw()
+    }
+
+    /// Runs `f` under the lock, publishes, unlocks and wakes.
+    #[inline]
+    pub(super) fn locked<R>(&self, f: impl FnOnce(&mut State<T>, &mut Wakes) -> R) -> R {
+        // Declared first, dropped last: the wakers are woken after the unlock.
+        let mut wakes = Wakes::new();
+        let mut state = self.state.lock();
+        let result = f(&mut state, &mut wakes);
+        self.word.publish(state.snapshot());
+        drop(state);
+        drop(wakes);
+        result
+    }
+
+    /// Runs `f` on the state of a channel whose lock the caller already holds.
+    ///
+    /// # Safety
+    ///
+    /// The caller holds [`Chan::raw_lock`], and `f` does not come back here.
+    pub(super) unsafe fn held<R>(&self, f: impl FnOnce(&mut State<T>) -> R) -> R {
+        // SAFETY: the caller vouches for both conditions of `with_held`.
+        unsafe { self.state.with_held(f) }
+    }
+
+    /// Publishes the state for those who look without the lock.
+    ///
+    /// # Safety
+    ///
+    /// The caller holds [`Chan::raw_lock`].
+    pub(super) unsafe fn publish_held(&self) {
+        // SAFETY: the caller holds the lock; `snapshot` does not come back here.
+        self.word.publish(unsafe { self.held(|state| state.snapshot()) });
+    }
+
+    /// Receives if that takes neither waiting nor a peer's help.
+    #[inline]
+    pub(super) fn try_take(&self) -> Result<T, NoValue> {
+        let seen = self.look();
+        if !seen.may_have_value() {
+            return Err(if seen.is_closed() { NoValue::Closed } else { NoValue::Empty });
+        }
+        let mut state = self.state.lock();
+        if let Some(value) = state.take_quick() {
+            self.word.publish(state.snapshot());
+            return Ok(value);
+        }
+        drop(state);
+        self.try_take_slow()
+    }
+
+    #[cold]
+    fn try_take_slow(&self) -> Result<T, NoValue> {
+        self.locked(|state, wakes| match state.take(None, wakes) {
+            Take::Value(value) => Ok(value),
+            Take::Empty => Err(NoValue::Empty),
+            Take::Closed => Err(NoValue::Closed),
+            Take::Paired | Take::NeedsWaker => Err(NoValue::NeedsWaker),
+        })
+    }
+
+    /// Sends if there is a place or a receiver.
+    #[inline]
+    pub(super) fn try_put(&self, value: T) -> Put<T> {
+        let seen = self.look();
+        if seen.rejects() {
+            return Put::Closed(value);
+        }
+        if !seen.may_have_place() {
+            return Put::Full(value);
+        }
+        let mut state = self.state.lock();
+        match state.put_quick(value) {
+            Ok(()) => {
+                self.word.publish(state.snapshot());
+                Put::Done
+            }
+            Err(value) => {
+                drop(state);
+                self.try_put_slow(value)
+            }
+        }
+    }
+
+    #[cold]
+    fn try_put_slow(&self, value: T) -> Put<T> {
+        self.locked(|state, wakes| state.put(value, wakes))
+    }
+
+    /// Finishes a chosen send case.
+    pub(super) fn finish_send(&self, end: End, value: T) -> Result<(), Unfinished<T>> {
+        match end {
+            End::Reserved => self
+                .locked(|state, wakes| state.finish_reserved(value, wakes))
+                .map_err(Unfinished::Closed),
+            End::Ticket(ticket) => self
+                .locked(|state, wakes| state.finish_ticket(ticket, value, wakes))
+                .map_err(Unfinished::Withdrawn),
+            _ => Err(Unfinished::Closed(value)),
+        }
+    }
+
+    /// Gives back what a chosen send case got.
+    pub(super) fn undo_send(&self, end: End) {
+        match end {
+            End::Reserved => self.locked(|state, wakes| state.undo_reserved(wakes)),
+            End::Ticket(ticket) => self.locked(|state, wakes| state.undo_ticket(ticket, wakes)),
+            _ => {}
+        }
+    }
+
+    /// Takes back a value that had been handed to a receiver who no longer wants it.
+    pub(super) fn put_front(&self, value: T) {
+        let orphan = self.locked(|state, wakes| state.put_front(value, wakes));
+        drop(orphan);
+    }
+
+    /// Takes the value kept for a chosen receive case.
+    pub(super) fn take_held(&self, ticket: u64) -> Option<T> {
+        self.locked(|state, _| state.take_held(ticket))
+    }
+
+    /// Gives back the value kept for a chosen receive case.
+    pub(super) fn undo_held(&self, ticket: u64) {
+        let orphan = self.locked(|state, wakes| {
+            let value = state.take_held(ticket)?;
+            state.put_front(value, wakes)
+        });
+        drop(orphan);
+    }
+
+    /// Closes for sending and wakes everybody who waits. False if it was closed already.
+    pub(super) fn close(&self) -> bool {
+        let mut first = false;
+        let mut done = self.locked(|state, wakes| {
+            first = state.close();
+            state.release_some(RELEASE_BATCH, wakes)
+        });
+        while !done {
+            done = self.locked(|state, wakes| state.release_some(RELEASE_BATCH, wakes));
+        }
+        first
+    }
+
+    /// Nobody receives any more: senders are woken, what is buffered is dropped.
+    fn abandon(&self) {
+        let (orphans, mut done) = self.locked(|state, wakes| {
+            let orphans = state.abandon();
+            (orphans, state.release_some(RELEASE_BATCH, wakes))
+        });
+        while !done {
+            done = self.locked(|state, wakes| state.release_some(RELEASE_BATCH, wakes));
+        }
+        // Users' values, users' destructors: after the unlock.
+        drop(orphans);
+    }
+
+    #[cfg(test)]
+    pub(super) fn queues_are_empty(&self) -> bool {
+        self.state.lock().queues_are_empty()
+    }
+
+    // ---- the handles' counts ----
+
+    pub(super) fn add_sender(&self) {
+        Self::add(&self.senders);
+    }
+
+    pub(super) fn add_receiver(&self) {
+        Self::add(&self.receivers);
+    }
+
+    fn add(count: &AtomicUsize) {
+        // Relaxed: the handle that is being cloned keeps the channel.
+        if count.fetch_add(1, Ordering::Relaxed) > isize::MAX as usize {
+            // As `Arc`: forgetting billions of clones must not lead to a freed channel.
+            std::process::abort();
+        }
+    }
+
+    /// A sender disappears; the last one closes the channel.
+    ///
+    /// # Safety
+    ///
+    /// The caller owns one count of the senders' side and does not use the channel afterwards.
+    pub(super) unsafe fn drop_sender(this: NonNull<Self>) {
+        // SAFETY: the caller's count keeps the channel in place.
+        let chan = unsafe { this.as_ref() };
+        // Acquire and release: what other senders did before they went comes before the closing.
+        if chan.senders.fetch_sub(1, Ordering::AcqRel) == 1 {
+            chan.close();
+            // SAFETY: the last one of this side calls, once.
+            unsafe { Self::side_gone(this) };
+        }
+    }
+
+    /// A receiver disappears; the last one abandons the channel.
+    ///
+    /// # Safety
+    ///
+    /// The caller owns one count of the receivers' side and does not use the channel afterwards.
+    pub(super) unsafe fn drop_receiver(this: NonNull<Self>) {
+        // SAFETY: the caller's count keeps the channel in place.
+        let chan = unsafe { this.as_ref() };
+        if chan.receivers.fetch_sub(1, Ordering::AcqRel) == 1 {
+            // The side is reported gone even if a user's destructor panics in here.
+            struct Leave<T>(NonNull<Chan<T>>);
+            impl<T> Drop for Leave<T> {
+                fn drop(&mut self) {
+                    // SAFETY: made once, by the last receiver, who does not use the channel afterwards.
+                    unsafe { Chan::side_gone(self.0) };
+                }
+            }
+            let _leave = Leave(this);
+            chan.abandon();
+        }
+    }
+
+    /// # Safety
+    ///
+    /// Called once for each side, by its last handle, which does not use the channel afterwards.
+    unsafe fn side_gone(this: NonNull<Self>) {
+        // SAFETY: the channel is in place: this side has not been counted as gone.
+        if unsafe { this.as_ref() }.half_gone.swap(true, Ordering::AcqRel) {
+            // SAFETY: both sides are gone, and the swap let exactly the second one come here. The box was
+            // leaked in `new`.
+            drop(unsafe { Box::from_raw(this.as_ptr()) });
+        }
+    }
+}

@@ -1,0 +1,377 @@
+//! The receiving handle.
+
+use super::core::Chan;
+use super::err::{RecvError, RecvTimeoutError, TryRecvError};
+use super::iter::{Iter, TryIter};
+use super::recv::{Blocking, RecvFuture, Stopped};
+use super::stream::{IntoStream, Stream};
+use super::timer::{TimerChan, now};
+use crate::wait::{WaitReason, wait_deadline, wait_for};
+use std::fmt;
+use std::panic::{RefUnwindSafe, UnwindSafe};
+use std::pin::pin;
+use std::ptr::NonNull;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// The receiving half of a channel.
+///
+/// Clones receive from the same channel; each message goes to one of them. Receivers that wait are served in
+/// the order in which they came. When the last one is dropped, sends fail, blocked senders are woken with their
+/// messages, and what is still in the channel is dropped.
+///
+/// ```
+/// use gosched::chan::bounded;
+///
+/// let (tx, rx) = bounded(2);
+/// tx.send("ping").unwrap();
+/// drop(tx);
+/// assert_eq!(rx.recv(), Ok("ping"));
+/// assert!(rx.recv().is_err());
+/// ```
+///
+/// In Go: the `<-chan T` side of a channel.
+pub struct Receiver<T> {
+    pub(super) flavor: Flavor<T>,
+}
+
+/// What a receiver receives from.
+pub(super) enum Flavor<T> {
+    /// A channel with senders. The receiver owns one count of its receivers' side.
+    Chan(NonNull<Chan<T>>),
+    /// A channel that time fills.
+    Timer(Arc<TimerChan<T>>),
+    /// A channel from which nothing ever comes.
+    Never,
+}
+
+// SAFETY: a receiver moves values of type `T` between threads, never shares them; all else in a channel is
+// atomic or under its lock.
+unsafe impl<T: Send> Send for Receiver<T> {}
+// SAFETY: as above: all methods on `&Receiver` may be called from several threads at once.
+unsafe impl<T: Send> Sync for Receiver<T> {}
+
+impl<T> UnwindSafe for Receiver<T> {}
+impl<T> RefUnwindSafe for Receiver<T> {}
+
+impl<T> Receiver<T> {
+    /// Takes over one count of the receivers' side.
+    pub(super) fn from_chan(chan: NonNull<Chan<T>>) -> Self {
+        Self { flavor: Flavor::Chan(chan) }
+    }
+
+    pub(super) const fn never() -> Self {
+        Self { flavor: Flavor::Never }
+    }
+
+    pub(super) fn from_timer(timer: TimerChan<T>) -> Self {
+        Self { flavor: Flavor::Timer(Arc::new(timer)) }
+    }
+
+    /// The channel, if it is one with senders.
+    #[inline]
+    pub(super) fn chan(&self) -> Option<&Chan<T>> {
+        match &self.flavor {
+            // SAFETY: this receiver's count keeps the channel in place for as long as it is borrowed.
+            Flavor::Chan(chan) => Some(unsafe { chan.as_ref() }),
+            _ => None,
+        }
+    }
+
+    /// Receives a message, waiting until there is one.
+    ///
+    /// Messages that are in the channel when it is closed can still be received.
+    ///
+    /// # Errors
+    ///
+    /// [`RecvError`] once the channel is empty and closed.
+    ///
+    /// # Cancellation
+    ///
+    /// A blocking receive cannot be cancelled, except by closing the channel; [`Receiver::recv_async`] can.
+    ///
+    /// ```
+    /// # use gosched::chan::bounded;
+    /// let (tx, rx) = bounded(0);
+    /// std::thread::spawn(move || tx.send(5).unwrap());
+    /// assert_eq!(rx.recv(), Ok(5));
+    /// ```
+    ///
+    /// In Go: `v, ok := <-c`.
+    #[track_caller]
+    #[inline]
+    pub fn recv(&self) -> Result<T, RecvError> {
+        if let Some(chan) = self.chan()
+            && chan.look().may_have_value()
+            && let Ok(value) = chan.try_take()
+        {
+            return Ok(value);
+        }
+        self.recv_slow()
+    }
+
+    #[cold]
+    #[track_caller]
+    fn recv_slow(&self) -> Result<T, RecvError> {
+        match &self.flavor {
+            Flavor::Chan(_) => wait_for(WaitReason::ChanReceive, pin!(RecvFuture::new(self))),
+            _ => match self.recv_time(None) {
+                Ok(value) => Ok(value),
+                Err(_) => unreachable!("without a deadline nothing times out"),
+            },
+        }
+    }
+
+    /// Receives a message if there is one now.
+    ///
+    /// It fails only if there was an instant at which the channel was open and had nothing to receive, or was
+    /// closed and empty. If the message is still being made by the chosen `send` case of a `select!`, the call
+    /// waits for it.
+    ///
+    /// # Errors
+    ///
+    /// [`TryRecvError::Empty`] or [`TryRecvError::Disconnected`].
+    ///
+    /// ```
+    /// # use gosched::chan::{unbounded, TryRecvError};
+    /// let (tx, rx) = unbounded();
+    /// assert_eq!(rx.try_recv(), Err(TryRecvError::Empty));
+    /// tx.send(1).unwrap();
+    /// assert_eq!(rx.try_recv(), Ok(1));
+    /// drop(tx);
+    /// assert_eq!(rx.try_recv(), Err(TryRecvError::Disconnected));
+    /// ```
+    ///
+    /// In Go: `select { case v := <-c: … default: … }`.
+    #[track_caller]
+    #[inline]
+    pub fn try_recv(&self) -> Result<T, TryRecvError> {
+        use super::core::NoValue;
+        match &self.flavor {
+            Flavor::Chan(_) => match self.chan().expect("just seen to be one").try_take() {
+                Err(NoValue::NeedsWaker) => self.try_recv_slow(),
+                result => result.map_err(TryRecvError::from),
+            },
+            Flavor::Timer(timer) => timer.take().map(|time| timer.convert(time)).ok_or(TryRecvError::Empty),
+            Flavor::Never => Err(TryRecvError::Empty),
+        }
+    }
+
+    #[cold]
+    #[track_caller]
+    fn try_recv_slow(&self) -> Result<T, TryRecvError> {
+        let mut future = pin!(RecvFuture::new_try(self));
+        wait_for(WaitReason::ChanReceive, pin!(Blocking(future.as_mut())))
+    }
+
+    /// Receives a message, waiting for it no longer than `timeout`.
+    ///
+    /// # Errors
+    ///
+    /// [`RecvTimeoutError::Timeout`] when the time is up, [`RecvTimeoutError::Disconnected`] when the channel
+    /// is empty and closed. With a time-out of zero it still takes what is there.
+    ///
+    /// ```
+    /// # use gosched::chan::{unbounded, RecvTimeoutError};
+    /// # use std::time::Duration;
+    /// let (_tx, rx) = unbounded::<i32>();
+    /// assert_eq!(rx.recv_timeout(Duration::from_millis(5)), Err(RecvTimeoutError::Timeout));
+    /// ```
+    ///
+    /// In Go: `select { case v := <-c: … case <-time.After(d): … }`.
+    #[track_caller]
+    pub fn recv_timeout(&self, timeout: Duration) -> Result<T, RecvTimeoutError> {
+        match now().checked_add(timeout) {
+            Some(deadline) => self.recv_deadline(deadline),
+            // Later than any clock can tell.
+            None => self.recv().map_err(RecvTimeoutError::from),
+        }
+    }
+
+    /// Receives a message, waiting for it no longer than until `deadline`.
+    ///
+    /// # Errors
+    ///
+    /// As [`Receiver::recv_timeout`]. With a deadline in the past it still takes what is there.
+    #[track_caller]
+    pub fn recv_deadline(&self, deadline: Instant) -> Result<T, RecvTimeoutError> {
+        let Some(chan) = self.chan() else {
+            return self.recv_time(Some(deadline));
+        };
+        if chan.look().may_have_value()
+            && let Ok(value) = chan.try_take()
+        {
+            return Ok(value);
+        }
+        let mut future = pin!(RecvFuture::new(self));
+        let blocking = pin!(Blocking(future.as_mut()));
+        let result = match wait_deadline(WaitReason::ChanReceive, blocking, deadline) {
+            Some(result) => result,
+            None => match future.as_mut().op().stop(chan) {
+                Stopped::Ended(result) => result,
+                // The sender that has chosen us is making the message: it comes, or we look once more.
+                Stopped::Paired => wait_for(WaitReason::ChanReceive, pin!(Blocking(future.as_mut()))),
+                // What came between the last look and leaving the queue was handed to us; nothing came.
+                Stopped::Out => Err(TryRecvError::Empty),
+            },
+        };
+        result.map_err(|error| match error {
+            TryRecvError::Empty => RecvTimeoutError::Timeout,
+            TryRecvError::Disconnected => RecvTimeoutError::Disconnected,
+        })
+    }
+
+    /// Receives from `after`, `at`, `tick` and `never`.
+    #[track_caller]
+    fn recv_time(&self, deadline: Option<Instant>) -> Result<T, RecvTimeoutError> {
+        loop {
+            let mut due = None;
+            let mut reason = WaitReason::ChanReceiveNil;
+            if let Flavor::Timer(timer) = &self.flavor {
+                if let Some(time) = timer.take() {
+                    return Ok(timer.convert(time));
+                }
+                due = timer.due();
+                reason = WaitReason::ChanReceive;
+            }
+            if deadline.is_some_and(|deadline| now() >= deadline) {
+                return Err(RecvTimeoutError::Timeout);
+            }
+            let forever = pin!(std::future::pending::<()>());
+            match due.into_iter().chain(deadline).min() {
+                Some(until) => wait_deadline(reason, forever, until).unwrap_or(()),
+                None => wait_for(reason, forever),
+            }
+        }
+    }
+
+    /// Receives a message; the future waits for it.
+    ///
+    /// In goroutines, on threads and in async tasks of any executor alike.
+    ///
+    /// ```
+    /// # use gosched::{chan::bounded, wait};
+    /// let (tx, rx) = bounded(1);
+    /// tx.send(3).unwrap();
+    /// assert_eq!(wait(async { rx.recv_async().await }), Ok(3));
+    /// ```
+    pub fn recv_async(&self) -> RecvFuture<'_, T> {
+        RecvFuture::new(self)
+    }
+
+    /// Whether no more messages can be sent: the channel was closed, or its last sender dropped. There may
+    /// still be messages to receive.
+    pub fn is_closed(&self) -> bool {
+        self.chan().is_some_and(|chan| chan.look().is_closed())
+    }
+
+    /// Whether there is no message in the channel. Always true without a buffer, save for a message handed to a
+    /// receive that was cancelled.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Whether the buffer has no place. Always true without a buffer.
+    pub fn is_full(&self) -> bool {
+        match &self.flavor {
+            Flavor::Chan(_) => self.chan().is_some_and(|chan| chan.look().is_full()),
+            Flavor::Timer(timer) => timer.is_due(),
+            Flavor::Never => true,
+        }
+    }
+
+    /// The number of messages in the channel. Blocked senders are not counted.
+    ///
+    /// In Go: `len(c)`.
+    pub fn len(&self) -> usize {
+        match &self.flavor {
+            Flavor::Chan(_) => self.chan().map_or(0, |chan| chan.look().len()),
+            Flavor::Timer(timer) => usize::from(timer.is_due()),
+            Flavor::Never => 0,
+        }
+    }
+
+    /// The number of places in the buffer; `None` for an unbounded channel.
+    ///
+    /// In Go: `cap(c)`.
+    pub fn capacity(&self) -> Option<usize> {
+        match &self.flavor {
+            Flavor::Chan(_) => self.chan().and_then(Chan::capacity),
+            Flavor::Timer(_) => Some(1),
+            Flavor::Never => Some(0),
+        }
+    }
+
+    /// An iterator that waits for each message and ends when the channel is empty and closed.
+    ///
+    /// ```
+    /// # use gosched::chan::unbounded;
+    /// let (tx, rx) = unbounded();
+    /// for i in 0..3 {
+    ///     tx.send(i).unwrap();
+    /// }
+    /// drop(tx);
+    /// assert_eq!(rx.iter().collect::<Vec<_>>(), [0, 1, 2]);
+    /// ```
+    ///
+    /// In Go: `for v := range c`.
+    pub fn iter(&self) -> Iter<'_, T> {
+        Iter::new(self)
+    }
+
+    /// An iterator over what is in the channel now; it ends instead of waiting.
+    pub fn try_iter(&self) -> TryIter<'_, T> {
+        TryIter::new(self)
+    }
+
+    /// The messages as a `futures` stream that ends when the channel is empty and closed.
+    pub fn stream(&self) -> Stream<'_, T> {
+        Stream::new(self)
+    }
+
+    /// The same, owning the receiver.
+    pub fn into_stream(self) -> IntoStream<T> {
+        IntoStream::new(self)
+    }
+
+    /// Whether both receive from the same channel. All `never` channels are the same.
+    pub fn same_channel(&self, other: &Receiver<T>) -> bool {
+        match (&self.flavor, &other.flavor) {
+            (Flavor::Chan(a), Flavor::Chan(b)) => a == b,
+            (Flavor::Timer(a), Flavor::Timer(b)) => Arc::ptr_eq(a, b),
+            (Flavor::Never, Flavor::Never) => true,
+            _ => false,
+        }
+    }
+}
+
+impl<T> Clone for Receiver<T> {
+    fn clone(&self) -> Self {
+        let flavor = match &self.flavor {
+            Flavor::Chan(chan) => {
+                if let Some(chan) = self.chan() {
+                    chan.add_receiver();
+                }
+                Flavor::Chan(*chan)
+            }
+            Flavor::Timer(timer) => Flavor::Timer(timer.clone()),
+            Flavor::Never => Flavor::Never,
+        };
+        Self { flavor }
+    }
+}
+
+impl<T> Drop for Receiver<T> {
+    fn drop(&mut self) {
+        if let Flavor::Chan(chan) = &self.flavor {
+            // SAFETY: this receiver owns one count, and ends here.
+            unsafe { Chan::drop_receiver(*chan) };
+        }
+    }
+}
+
+impl<T> fmt::Debug for Receiver<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad("Receiver { .. }")
+    }
+}

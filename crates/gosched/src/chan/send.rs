@@ -1,0 +1,206 @@
+//! Sending: the operation that waits, and the future around it.
+//!
+//! A [`SendOp`] holds the value until a receiver takes it, or a place in the buffer becomes its own.
+
+use super::Sender;
+use super::core::Chan;
+use super::err::SendError;
+use super::state::Put;
+use crate::sys::prim::UnsafeCell;
+use crate::wait::list::{Home, Kind, Node};
+use crate::wait::waiter::{Outcome, Phase, Waiter};
+use std::fmt;
+use std::future::Future;
+use std::marker::PhantomPinned;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+/// A send that may have to wait.
+pub(super) struct SendOp<T> {
+    waiter: Waiter,
+    node: Node,
+    /// The value, until it is sent.
+    slot: UnsafeCell<Option<T>>,
+    /// Receivers read here while the owner holds `&mut` of the future around it: it must not be `Unpin`.
+    _pinned: PhantomPinned,
+}
+
+impl<T> SendOp<T> {
+    pub(super) fn new(value: T) -> Self {
+        Self {
+            waiter: Waiter::solo(),
+            node: Node::new(Kind::Plain),
+            slot: UnsafeCell::new(Some(value)),
+            _pinned: PhantomPinned,
+        }
+    }
+
+    /// Gives a finished operation its next value.
+    pub(super) fn refill(self: Pin<&Self>, value: T) {
+        assert_eq!(self.waiter.phase(), Phase::Idle, "a send in progress cannot take another message");
+        // SAFETY: in `Idle` the node is in no list, so the slot is the owner's alone.
+        drop(self.slot.with_mut(|slot| unsafe { (*slot).replace(value) }));
+    }
+
+    /// Takes the value out.
+    ///
+    /// # Safety
+    ///
+    /// The owner calls, and the node is in no list.
+    unsafe fn take_value(&self) -> Option<T> {
+        // SAFETY: with the node in no list the slot is the owner's alone.
+        self.slot.with_mut(|slot| unsafe { (*slot).take() })
+    }
+
+    /// Sends, or queues and registers the waker.
+    ///
+    /// The channel must be the same at each call, until one returns `Ready`.
+    ///
+    /// # Panics
+    ///
+    /// If polled after it returned `Ready`.
+    pub(super) fn poll(
+        self: Pin<&Self>,
+        chan: &Chan<T>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<(), SendError<T>>> {
+        loop {
+            match self.waiter.phase() {
+                Phase::Idle => return self.start(chan, cx),
+                Phase::Waiting | Phase::Bound(_) => {
+                    if self.update_waker(chan, cx) {
+                        return Poll::Pending;
+                    }
+                }
+                Phase::Done(_, outcome) => return Poll::Ready(self.conclude(outcome)),
+            }
+        }
+    }
+
+    fn start(&self, chan: &Chan<T>, cx: &mut Context<'_>) -> Poll<Result<(), SendError<T>>> {
+        // SAFETY: in `Idle` the node is in no list.
+        let value = unsafe { self.take_value() }.expect("a send was polled after it had finished");
+        // No waker is cloned for a send that need not wait.
+        let value = match chan.try_put(value) {
+            Put::Done => return Poll::Ready(Ok(())),
+            Put::Closed(value) => return Poll::Ready(Err(SendError(value))),
+            Put::Full(value) => value,
+        };
+        // SAFETY: this is the owner, in `Idle`.
+        unsafe { self.waiter.set_waker(cx.waker().clone()) };
+        self.node.prepare(&self.waiter, 0, self.slot.with_mut(|slot| slot.cast()));
+        let result = chan.locked(|state, wakes| match state.put(value, wakes) {
+            Put::Done => Poll::Ready(Ok(())),
+            Put::Closed(value) => Poll::Ready(Err(SendError(value))),
+            Put::Full(value) => {
+                // SAFETY: the slot is ours, and empty, until the node is queued.
+                self.slot.with_mut(|slot| unsafe { slot.write(Some(value)) });
+                self.waiter.start_waiting();
+                // SAFETY: prepared and unlinked, with its value. The operation is pinned, and its drop unlinks
+                // the node.
+                unsafe { state.queue_sender(&self.node, wakes) };
+                Poll::Pending
+            }
+        });
+        if result.is_ready() {
+            // SAFETY: the node was not queued, and no lock is held.
+            unsafe { self.waiter.reset() };
+        }
+        result
+    }
+
+    /// Leaves the present waker. False if the operation has ended meanwhile.
+    #[cold]
+    fn update_waker(&self, chan: &Chan<T>, cx: &mut Context<'_>) -> bool {
+        let mut waker = Some(cx.waker().clone());
+        // What comes back in `waker`, the old one, is dropped after the unlock.
+        chan.locked(|_, _| {
+            let waits = self.node.home() != Home::Nowhere;
+            if waits {
+                // SAFETY: under the lock of its channel it is still queued.
+                unsafe { self.waiter.update_locked(&mut waker) };
+            }
+            waits
+        })
+    }
+
+    fn conclude(&self, outcome: Outcome) -> Result<(), SendError<T>> {
+        // SAFETY: the owner has read the outcome, so no list holds the node, and no peer touches it any more.
+        let left = unsafe {
+            self.waiter.reset();
+            self.take_value()
+        };
+        match left {
+            None => Ok(()),
+            Some(value) => {
+                debug_assert_eq!(outcome, Outcome::Closed);
+                Err(SendError(value))
+            }
+        }
+    }
+
+    /// Leaves the queue. The value, or `None` if it has been sent; and whether the channel was closed first.
+    pub(super) fn stop(&self, chan: &Chan<T>) -> (Option<T>, bool) {
+        let mut closed = false;
+        if self.waiter.phase() != Phase::Idle {
+            // SAFETY: the node was given to this channel as a sender.
+            chan.locked(|state, _| unsafe { state.unlink_sender(&self.node) });
+            closed = matches!(self.waiter.phase(), Phase::Done(_, Outcome::Closed));
+            // SAFETY: unlinked, and who served it before that was through when it released the lock.
+            unsafe { self.waiter.reset() };
+        }
+        // SAFETY: the node is in no list.
+        (unsafe { self.take_value() }, closed)
+    }
+}
+
+/// The future of [`Sender::send_async`].
+///
+/// # Cancellation
+///
+/// Dropping it before it is ready drops the message unsent; a message that a receiver has already taken stays
+/// taken.
+#[must_use = "futures do nothing unless polled"]
+pub struct SendFuture<'a, T> {
+    sender: &'a Sender<T>,
+    op: SendOp<T>,
+}
+
+// SAFETY: the slot is the only place with a `T`, and others reach it only under the channel's lock, which moves
+// a `T` between threads just as the channel does; waiter and node are `Send`.
+unsafe impl<T: Send> Send for SendFuture<'_, T> {}
+
+impl<'a, T> SendFuture<'a, T> {
+    pub(super) fn new(sender: &'a Sender<T>, value: T) -> Self {
+        Self { sender, op: SendOp::new(value) }
+    }
+
+    /// Stops waiting: see [`SendOp::stop`].
+    pub(super) fn stop(self: Pin<&mut Self>) -> (Option<T>, bool) {
+        self.op.stop(self.sender.chan())
+    }
+}
+
+impl<T> Future for SendFuture<'_, T> {
+    type Output = Result<(), SendError<T>>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let chan = self.sender.chan();
+        // SAFETY: `op` is pinned with the future: it is never moved out.
+        let op = unsafe { self.into_ref().map_unchecked(|this| &this.op) };
+        op.poll(chan, cx)
+    }
+}
+
+impl<T> Drop for SendFuture<'_, T> {
+    fn drop(&mut self) {
+        // The message, if it is still here, is dropped outside the lock.
+        drop(self.op.stop(self.sender.chan()));
+    }
+}
+
+impl<T> fmt::Debug for SendFuture<'_, T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad("SendFuture { .. }")
+    }
+}

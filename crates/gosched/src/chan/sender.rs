@@ -1,0 +1,265 @@
+//! The sending handle.
+
+use super::core::{Chan, Unfinished};
+use super::err::{SendError, SendTimeoutError, TrySendError};
+use super::send::SendFuture;
+use super::state::Put;
+use super::stream::Sink;
+use super::timer::now;
+use crate::wait::selectable::End;
+use crate::wait::{WaitReason, wait_deadline, wait_for};
+use std::fmt;
+use std::panic::{RefUnwindSafe, UnwindSafe};
+use std::pin::pin;
+use std::ptr::NonNull;
+use std::time::{Duration, Instant};
+
+/// The sending half of a channel.
+///
+/// Clones send to the same channel. Senders that wait are served in the order in which they came; a place that
+/// becomes free belongs to the first of them. When the last sender is dropped the channel is closed, as by
+/// [`Sender::close`].
+///
+/// In Go: the `chan<- T` side of a channel.
+pub struct Sender<T> {
+    /// The sender owns one count of the senders' side.
+    chan: NonNull<Chan<T>>,
+}
+
+// SAFETY: a sender moves values of type `T` between threads, never shares them; all else in a channel is atomic
+// or under its lock.
+unsafe impl<T: Send> Send for Sender<T> {}
+// SAFETY: as above: all methods on `&Sender` may be called from several threads at once.
+unsafe impl<T: Send> Sync for Sender<T> {}
+
+impl<T> UnwindSafe for Sender<T> {}
+impl<T> RefUnwindSafe for Sender<T> {}
+
+impl<T> Sender<T> {
+    /// Takes over one count of the senders' side.
+    pub(super) fn from_chan(chan: NonNull<Chan<T>>) -> Self {
+        Self { chan }
+    }
+
+    #[inline]
+    pub(super) fn chan(&self) -> &Chan<T> {
+        // SAFETY: this sender's count keeps the channel in place for as long as it is borrowed.
+        unsafe { self.chan.as_ref() }
+    }
+
+    /// Sends a message, waiting until there is a place for it; without a buffer, until a receiver has taken it.
+    ///
+    /// # Errors
+    ///
+    /// [`SendError`] with the message if the channel is closed or has no receivers, also when that happens
+    /// while this call waits.
+    ///
+    /// # Cancellation
+    ///
+    /// A blocking send cannot be cancelled, except by closing the channel; [`Sender::send_async`] can.
+    ///
+    /// ```
+    /// # use gosched::chan::{bounded, SendError};
+    /// let (tx, rx) = bounded(1);
+    /// assert_eq!(tx.send(1), Ok(()));
+    /// drop(rx);
+    /// assert_eq!(tx.send(2), Err(SendError(2)));
+    /// ```
+    ///
+    /// In Go: `c <- v`; sending on a closed channel is an error here, not a panic.
+    #[track_caller]
+    #[inline]
+    pub fn send(&self, msg: T) -> Result<(), SendError<T>> {
+        match self.chan().try_put(msg) {
+            Put::Done => Ok(()),
+            Put::Closed(msg) => Err(SendError(msg)),
+            Put::Full(msg) => self.send_slow(msg),
+        }
+    }
+
+    #[cold]
+    #[track_caller]
+    fn send_slow(&self, msg: T) -> Result<(), SendError<T>> {
+        wait_for(WaitReason::ChanSend, pin!(SendFuture::new(self, msg)))
+    }
+
+    /// Sends a message if there is a place for it now; without a buffer, if a receiver waits.
+    ///
+    /// # Errors
+    ///
+    /// [`TrySendError::Full`] or [`TrySendError::Disconnected`], with the message.
+    ///
+    /// ```
+    /// # use gosched::chan::{bounded, TrySendError};
+    /// let (tx, rx) = bounded(1);
+    /// assert_eq!(tx.try_send(1), Ok(()));
+    /// assert_eq!(tx.try_send(2), Err(TrySendError::Full(2)));
+    /// drop(rx);
+    /// assert_eq!(tx.try_send(3), Err(TrySendError::Disconnected(3)));
+    /// ```
+    ///
+    /// In Go: `select { case c <- v: … default: … }`.
+    #[inline]
+    pub fn try_send(&self, msg: T) -> Result<(), TrySendError<T>> {
+        match self.chan().try_put(msg) {
+            Put::Done => Ok(()),
+            Put::Full(msg) => Err(TrySendError::Full(msg)),
+            Put::Closed(msg) => Err(TrySendError::Disconnected(msg)),
+        }
+    }
+
+    /// Sends a message, waiting no longer than `timeout`.
+    ///
+    /// # Errors
+    ///
+    /// [`SendTimeoutError::Timeout`] when the time is up, [`SendTimeoutError::Disconnected`] when the channel
+    /// is closed or has no receivers; both hold the message, which then was not sent.
+    #[track_caller]
+    pub fn send_timeout(&self, msg: T, timeout: Duration) -> Result<(), SendTimeoutError<T>> {
+        match now().checked_add(timeout) {
+            Some(deadline) => self.send_deadline(msg, deadline),
+            // Later than any clock can tell.
+            None => self.send(msg).map_err(SendTimeoutError::from),
+        }
+    }
+
+    /// Sends a message, waiting no longer than until `deadline`.
+    ///
+    /// # Errors
+    ///
+    /// As [`Sender::send_timeout`]. With a deadline in the past it still sends if there is a place.
+    #[track_caller]
+    pub fn send_deadline(&self, msg: T, deadline: Instant) -> Result<(), SendTimeoutError<T>> {
+        let msg = match self.chan().try_put(msg) {
+            Put::Done => return Ok(()),
+            Put::Closed(msg) => return Err(SendTimeoutError::Disconnected(msg)),
+            Put::Full(msg) => msg,
+        };
+        let mut future = pin!(SendFuture::new(self, msg));
+        match wait_deadline(WaitReason::ChanSend, future.as_mut(), deadline) {
+            Some(result) => result.map_err(SendTimeoutError::from),
+            None => match future.stop() {
+                // A receiver took it in the same instant.
+                (None, _) => Ok(()),
+                (Some(msg), true) => Err(SendTimeoutError::Disconnected(msg)),
+                (Some(msg), false) => Err(SendTimeoutError::Timeout(msg)),
+            },
+        }
+    }
+
+    /// Sends a message; the future waits until it has a place or a receiver.
+    ///
+    /// In goroutines, on threads and in async tasks of any executor alike.
+    ///
+    /// ```
+    /// # use gosched::{chan::bounded, wait};
+    /// let (tx, rx) = bounded(1);
+    /// wait(async { tx.send_async(3).await }).unwrap();
+    /// assert_eq!(rx.recv(), Ok(3));
+    /// ```
+    pub fn send_async(&self, msg: T) -> SendFuture<'_, T> {
+        SendFuture::new(self, msg)
+    }
+
+    /// This sender as a `futures` sink.
+    pub fn into_sink(self) -> Sink<T> {
+        Sink::new(self)
+    }
+
+    /// Closes the channel: sends fail from now on, blocked senders get their messages back, receivers take what
+    /// is buffered and then fail. Returns true the first time.
+    ///
+    /// It need not be called: the channel closes when its last sender is dropped.
+    ///
+    /// ```
+    /// # use gosched::chan::unbounded;
+    /// let (tx, rx) = unbounded();
+    /// tx.send(1).unwrap();
+    /// assert!(tx.close());
+    /// assert!(!tx.close());
+    /// assert!(tx.send(2).is_err());
+    /// assert_eq!(rx.recv(), Ok(1));
+    /// assert!(rx.recv().is_err());
+    /// ```
+    ///
+    /// In Go: `close(c)`; closing twice is harmless here, not a panic.
+    pub fn close(&self) -> bool {
+        self.chan().close()
+    }
+
+    /// Whether every send fails: the channel is closed, or all its receivers are gone.
+    pub fn is_closed(&self) -> bool {
+        self.chan().look().rejects()
+    }
+
+    /// Whether there is no message in the channel. Always true without a buffer, save for a message handed to a
+    /// receive that was cancelled.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Whether the buffer has no place. Always true without a buffer.
+    pub fn is_full(&self) -> bool {
+        self.chan().look().is_full()
+    }
+
+    /// The number of messages in the channel. Blocked senders are not counted.
+    ///
+    /// In Go: `len(c)`.
+    pub fn len(&self) -> usize {
+        self.chan().look().len()
+    }
+
+    /// The number of places in the buffer; `None` for an unbounded channel.
+    ///
+    /// In Go: `cap(c)`.
+    pub fn capacity(&self) -> Option<usize> {
+        self.chan().capacity()
+    }
+
+    /// Whether both send to the same channel.
+    pub fn same_channel(&self, other: &Sender<T>) -> bool {
+        self.chan == other.chan
+    }
+
+    // ---- the second half of a chosen send case ----
+
+    /// Finishes a chosen send case of a select.
+    #[track_caller]
+    pub(crate) fn finish_case(&self, end: End, msg: T) -> Result<(), SendError<T>> {
+        match self.chan().finish_send(end, msg) {
+            Ok(()) => Ok(()),
+            Err(Unfinished::Closed(msg)) => Err(SendError(msg)),
+            Err(Unfinished::Withdrawn(msg)) => self.send(msg),
+        }
+    }
+
+    /// The same without blocking.
+    pub(crate) async fn finish_case_async(&self, end: End, msg: T) -> Result<(), SendError<T>> {
+        match self.chan().finish_send(end, msg) {
+            Ok(()) => Ok(()),
+            Err(Unfinished::Closed(msg)) => Err(SendError(msg)),
+            Err(Unfinished::Withdrawn(msg)) => self.send_async(msg).await,
+        }
+    }
+}
+
+impl<T> Clone for Sender<T> {
+    fn clone(&self) -> Self {
+        self.chan().add_sender();
+        Self { chan: self.chan }
+    }
+}
+
+impl<T> Drop for Sender<T> {
+    fn drop(&mut self) {
+        // SAFETY: this sender owns one count, and ends here.
+        unsafe { Chan::drop_sender(self.chan) };
+    }
+}
+
+impl<T> fmt::Debug for Sender<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad("Sender { .. }")
+    }
+}

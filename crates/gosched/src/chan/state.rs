@@ -1,0 +1,513 @@
+//! What the lock of a channel guards, and every transition of it.
+//!
+//! Invariants, at each unlock:
+//! - a value in the buffer means that no claimable receiver is queued;
+//! - a free place (`buffer.len() + reserved < limit`) means that no claimable sender is queued: a freed place
+//!   belongs to the first waiting sender (C20), so no newcomer can get in between;
+//! - both queues hold claimable waiters only when all of them belong to one select (S09);
+//! - each node in `paired` has the ticket of exactly one chosen, unfinished send case.
+//!
+//! "Returned" values, those of receive futures dropped after a value had been handed to them, go to the front of
+//! the buffer and may exceed the limit.
+//!
+//! Nothing here runs user code: values move, wakers are collected in [`Wakes`] and woken after the unlock.
+
+use super::word::Snapshot;
+use crate::wait::list::{Home, Kind, List, Node};
+use crate::wait::selectable::End;
+use crate::wait::waiter::{Outcome, Wakes};
+use std::collections::VecDeque;
+
+/// The result of a receive under the lock.
+#[derive(Debug)]
+pub(super) enum Take<T> {
+    /// A value.
+    Value(T),
+    /// Nothing to receive now.
+    Empty,
+    /// Nothing to receive ever.
+    Closed,
+    /// A select's send case was chosen; the node now waits for its value.
+    Paired,
+    /// A select's send case waits, but no node was given that could wait for its value.
+    NeedsWaker,
+}
+
+/// The result of a send under the lock.
+#[derive(Debug)]
+pub(super) enum Put<T> {
+    /// The value is the channel's, or a receiver's.
+    Done,
+    /// No place for the value.
+    Full(T),
+    /// Nobody will ever receive it.
+    Closed(T),
+}
+
+/// The part of a channel that its lock guards.
+#[derive(Debug)]
+pub(super) struct State<T> {
+    buffer: VecDeque<T>,
+    /// Places set aside for chosen send cases of selects whose values do not exist yet.
+    reserved: usize,
+    limit: usize,
+    closed: bool,
+    abandoned: bool,
+    receivers: List,
+    senders: List,
+    paired: List,
+    receive_watchers: List,
+    send_watchers: List,
+    /// Values of chosen receive cases without a slot, by ticket. Rarely more than a few.
+    held: Vec<(u64, T)>,
+    last_ticket: u64,
+}
+
+impl<T> State<T> {
+    pub(super) fn new(buffer: VecDeque<T>, limit: usize) -> Self {
+        Self {
+            buffer,
+            reserved: 0,
+            limit,
+            closed: false,
+            abandoned: false,
+            receivers: List::new(),
+            senders: List::new(),
+            paired: List::new(),
+            receive_watchers: List::new(),
+            send_watchers: List::new(),
+            held: Vec::new(),
+            last_ticket: 0,
+        }
+    }
+
+    #[inline]
+    fn has_place(&self) -> bool {
+        self.buffer.len() + self.reserved < self.limit
+    }
+
+    #[inline]
+    fn rejects(&self) -> bool {
+        self.closed || self.abandoned
+    }
+
+    #[inline]
+    pub(super) fn snapshot(&self) -> Snapshot {
+        Snapshot::new(
+            self.buffer.len(),
+            self.closed,
+            self.abandoned,
+            !self.receivers.is_empty(),
+            !self.senders.is_empty(),
+            !self.has_place(),
+        )
+    }
+
+    /// How many nodes are linked anywhere; for tests.
+    #[cfg(test)]
+    pub(super) fn queues_are_empty(&self) -> bool {
+        self.receivers.is_empty()
+            && self.senders.is_empty()
+            && self.paired.is_empty()
+            && self.receive_watchers.is_empty()
+            && self.send_watchers.is_empty()
+            && self.held.is_empty()
+            && self.reserved == 0
+    }
+
+    fn new_ticket(&mut self) -> u64 {
+        self.last_ticket += 1;
+        self.last_ticket
+    }
+
+    // ---- receiving ----
+
+    /// The commonest receive: a value is there and nobody waits for its place. `None` if it is not that easy.
+    #[inline]
+    pub(super) fn take_quick(&mut self) -> Option<T> {
+        if self.senders.is_empty() && self.send_watchers.is_empty() { self.buffer.pop_front() } else { None }
+    }
+
+    /// Receives. With a node, which must be prepared and unlinked, it may pair with a select's send case.
+    pub(super) fn take(&mut self, node: Option<&Node>, wakes: &mut Wakes) -> Take<T> {
+        if let Some(value) = self.buffer.pop_front() {
+            self.place_freed(wakes);
+            return Take::Value(value);
+        }
+        if self.closed {
+            // Senders still in the queue are about to be told so; their values are theirs again.
+            return Take::Closed;
+        }
+        loop {
+            // SAFETY: this is the list's lock; `self` exists only under it.
+            let Some(first) = (unsafe { self.senders.peek_claimable() }) else {
+                return Take::Empty;
+            };
+            // SAFETY: the node is linked and the lock held.
+            let sender = unsafe { first.as_ref() };
+            let is_case = sender.kind() == Kind::Case;
+            if is_case && node.is_none() {
+                return Take::NeedsWaker;
+            }
+            // SAFETY: linked in this list, under its lock; its waiter is in place.
+            unsafe {
+                self.senders.remove(sender);
+                if !sender.waiter().claim(sender.case()) {
+                    continue;
+                }
+            }
+            let Some(node) = node.filter(|_| is_case) else {
+                // SAFETY: claimed and unlinked; a plain sender's slot holds its value.
+                return Take::Value(unsafe { self.take_from(sender, wakes) });
+            };
+            let ticket = self.new_ticket();
+            sender.set_ticket(ticket);
+            node.set_ticket(ticket);
+            // SAFETY: the sender was claimed and unlinked. The receiver's node is the caller's, who keeps it in
+            // place while paired; its waiter is idle or claimed by this caller.
+            unsafe {
+                sender.finish(Outcome::Ticket, wakes);
+                self.paired.push_back(node, Home::Paired);
+                node.waiter().pair(node.case());
+            }
+            return Take::Paired;
+        }
+    }
+
+    /// Moves a plain sender's value out and ends its send.
+    ///
+    /// # Safety
+    ///
+    /// The caller has claimed the sender and unlinked it, and its kind is `Plain`.
+    unsafe fn take_from(&mut self, sender: &Node, wakes: &mut Wakes) -> T {
+        // SAFETY: the slot of a plain sender is an `Option<T>` with its value; the claim makes it ours.
+        let value = unsafe { (*sender.slot().cast::<Option<T>>()).take() };
+        // SAFETY: claimed and unlinked, says the caller; not touched again.
+        unsafe { sender.finish(Outcome::Delivered, wakes) };
+        value.expect("a queued sender holds its value")
+    }
+
+    /// Gives free places to waiting senders, first come first served; tells watchers if one is left.
+    fn place_freed(&mut self, wakes: &mut Wakes) {
+        while self.has_place() && !self.rejects() {
+            // SAFETY: the lock is held, and the claimed sender is ended below.
+            let Some(first) = (unsafe { self.senders.claim_first() }) else {
+                self.notify_send_watchers(wakes);
+                return;
+            };
+            // SAFETY: just claimed; in place until ended.
+            let sender = unsafe { first.as_ref() };
+            if sender.kind() == Kind::Case {
+                self.reserved += 1;
+                // SAFETY: claimed and unlinked; not touched again.
+                unsafe { sender.finish(Outcome::Reserved, wakes) };
+            } else {
+                // SAFETY: claimed, unlinked and plain.
+                let value = unsafe { self.take_from(sender, wakes) };
+                self.buffer.push_back(value);
+            }
+        }
+    }
+
+    /// Whether a receive would not block.
+    pub(super) fn is_receivable(&mut self) -> bool {
+        // SAFETY: `self` exists only under the lock.
+        !self.buffer.is_empty() || self.closed || unsafe { self.senders.peek_claimable() }.is_some()
+    }
+
+    /// Queues a receiver's node, or a watcher's.
+    ///
+    /// # Safety
+    ///
+    /// The node is prepared, in no list, and stays in place until it is unlinked under this lock.
+    pub(super) unsafe fn queue_receiver(&mut self, node: &Node, wakes: &mut Wakes) {
+        // SAFETY: the caller vouches for the node; the lock is held.
+        unsafe {
+            if node.kind() == Kind::Watch {
+                self.receive_watchers.push_back(node, Home::Watch);
+                return;
+            }
+            self.receivers.push_back(node, Home::Queue);
+        }
+        // A receiver that waits makes an unbuffered channel ready for sending.
+        self.notify_send_watchers(wakes);
+    }
+
+    /// Unlinks a receiver's or its watcher's node, wherever it is.
+    ///
+    /// # Safety
+    ///
+    /// The node was only ever given to this channel as a receiver.
+    pub(super) unsafe fn unlink_receiver(&mut self, node: &Node) {
+        // SAFETY: a node's `home` names the list it is in, and the lock is held.
+        unsafe {
+            match node.home() {
+                Home::Nowhere => {}
+                Home::Queue => self.receivers.remove(node),
+                Home::Paired => self.paired.remove(node),
+                Home::Watch => self.receive_watchers.remove(node),
+            }
+        }
+    }
+
+    /// Takes back a value that was handed over and not consumed: the next waiting receiver gets it, else the
+    /// front of the buffer. Given back to be dropped, after the unlock, if nobody can receive any more.
+    pub(super) fn put_front(&mut self, value: T, wakes: &mut Wakes) -> Option<T> {
+        if self.abandoned {
+            return Some(value);
+        }
+        // SAFETY: the lock is held, and the claimed receiver is ended at once.
+        match unsafe { self.receivers.claim_first() } {
+            // SAFETY: just claimed and unlinked.
+            Some(receiver) => unsafe { self.hand_over(receiver.as_ref(), value, wakes) },
+            None => {
+                self.buffer.push_front(value);
+                self.notify_receive_watchers(wakes);
+            }
+        }
+        None
+    }
+
+    /// Puts a value where a receive case finds it: its slot, or under a ticket.
+    pub(super) fn deliver(&mut self, node: &Node, value: T) -> End {
+        let slot = node.slot().cast::<Option<T>>();
+        if slot.is_null() {
+            let ticket = self.new_ticket();
+            node.set_ticket(ticket);
+            self.held.push((ticket, value));
+            End::Held(ticket)
+        } else {
+            // SAFETY: the slot of a receiver is an empty `Option<T>` in its owner's pinned memory, which the
+            // owner does not touch while it is queued, claimed or inside `attempt`.
+            unsafe { slot.write(Some(value)) };
+            End::Value
+        }
+    }
+
+    /// Delivers to a claimed receiver and ends it.
+    ///
+    /// # Safety
+    ///
+    /// The caller has claimed the receiver, or found it paired, and unlinked it.
+    unsafe fn hand_over(&mut self, receiver: &Node, value: T, wakes: &mut Wakes) {
+        self.deliver(receiver, value);
+        // SAFETY: the caller vouches for it; not touched again.
+        unsafe { receiver.finish(Outcome::Delivered, wakes) };
+    }
+
+    /// Takes the value kept under a ticket.
+    pub(super) fn take_held(&mut self, ticket: u64) -> Option<T> {
+        let at = self.held.iter().position(|(t, _)| *t == ticket)?;
+        Some(self.held.swap_remove(at).1)
+    }
+
+    // ---- sending ----
+
+    /// The commonest send: nobody waits and a place is free. Gives the value back if it is not that easy.
+    #[inline]
+    pub(super) fn put_quick(&mut self, value: T) -> Result<(), T> {
+        if self.receivers.is_empty() && self.receive_watchers.is_empty() && self.has_place() && !self.rejects() {
+            self.buffer.push_back(value);
+            Ok(())
+        } else {
+            Err(value)
+        }
+    }
+
+    /// Sends a value.
+    pub(super) fn put(&mut self, value: T, wakes: &mut Wakes) -> Put<T> {
+        if self.rejects() {
+            return Put::Closed(value);
+        }
+        // SAFETY: the lock is held, and the claimed receiver is ended at once.
+        if let Some(receiver) = unsafe { self.receivers.claim_first() } {
+            // SAFETY: just claimed and unlinked.
+            unsafe { self.hand_over(receiver.as_ref(), value, wakes) };
+            return Put::Done;
+        }
+        if !self.has_place() {
+            return Put::Full(value);
+        }
+        self.buffer.push_back(value);
+        self.notify_receive_watchers(wakes);
+        Put::Done
+    }
+
+    /// Chooses a send case whose value does not exist yet: sets a place aside, or pairs with the first waiting
+    /// receiver. `None` if the send would block.
+    pub(super) fn choose_send(&mut self) -> Option<End> {
+        if self.rejects() {
+            return Some(End::Closed);
+        }
+        if self.has_place() {
+            self.reserved += 1;
+            return Some(End::Reserved);
+        }
+        // SAFETY: the lock is held, and the claimed receiver is paired at once.
+        let first = unsafe { self.receivers.claim_first() }?;
+        let ticket = self.new_ticket();
+        // SAFETY: just claimed and unlinked; a receiver stays in place while paired.
+        unsafe {
+            let receiver = first.as_ref();
+            receiver.set_ticket(ticket);
+            self.paired.push_back(receiver, Home::Paired);
+            receiver.waiter().pair(receiver.case());
+        }
+        Some(End::Ticket(ticket))
+    }
+
+    /// Whether a send would not block.
+    pub(super) fn is_sendable(&mut self) -> bool {
+        // SAFETY: `self` exists only under the lock.
+        self.rejects() || self.has_place() || unsafe { self.receivers.peek_claimable() }.is_some()
+    }
+
+    /// Queues a sender's node, or a watcher's.
+    ///
+    /// # Safety
+    ///
+    /// As for [`State::queue_receiver`]; the slot of a plain sender holds its value.
+    pub(super) unsafe fn queue_sender(&mut self, node: &Node, wakes: &mut Wakes) {
+        // SAFETY: the caller vouches for the node; the lock is held.
+        unsafe {
+            if node.kind() == Kind::Watch {
+                self.send_watchers.push_back(node, Home::Watch);
+                return;
+            }
+            self.senders.push_back(node, Home::Queue);
+        }
+        // A sender that waits makes an unbuffered channel ready for receiving.
+        self.notify_receive_watchers(wakes);
+    }
+
+    /// Unlinks a sender's or its watcher's node, wherever it is.
+    ///
+    /// # Safety
+    ///
+    /// The node was only ever given to this channel as a sender.
+    pub(super) unsafe fn unlink_sender(&mut self, node: &Node) {
+        // SAFETY: a node's `home` names the list it is in, and the lock is held.
+        unsafe {
+            match node.home() {
+                Home::Nowhere => {}
+                // Only receivers are ever paired.
+                Home::Queue | Home::Paired => self.senders.remove(node),
+                Home::Watch => self.send_watchers.remove(node),
+            }
+        }
+    }
+
+    /// Finishes a send case that owns a place. Fails if the channel was closed in between: a receiver may have
+    /// been told that nothing comes any more.
+    pub(super) fn finish_reserved(&mut self, value: T, wakes: &mut Wakes) -> Result<(), T> {
+        self.reserved -= 1;
+        if self.rejects() {
+            return Err(value);
+        }
+        // SAFETY: the lock is held, and the claimed receiver is ended at once.
+        if let Some(receiver) = unsafe { self.receivers.claim_first() } {
+            // SAFETY: just claimed and unlinked.
+            unsafe { self.hand_over(receiver.as_ref(), value, wakes) };
+            self.place_freed(wakes);
+        } else {
+            self.buffer.push_back(value);
+            self.notify_receive_watchers(wakes);
+        }
+        Ok(())
+    }
+
+    /// A send case that owns a place will not use it.
+    pub(super) fn undo_reserved(&mut self, wakes: &mut Wakes) {
+        self.reserved -= 1;
+        self.place_freed(wakes);
+    }
+
+    /// Finishes a send case by handing its value to the receiver it was paired with. Fails if that receiver has
+    /// withdrawn. The rendezvous was settled when the two were paired, so closing in between does not undo it.
+    pub(super) fn finish_ticket(&mut self, ticket: u64, value: T, wakes: &mut Wakes) -> Result<(), T> {
+        // SAFETY: `self` exists only under the lock.
+        let Some(found) = (unsafe { self.paired.find_ticket(ticket) }) else {
+            return Err(value);
+        };
+        // SAFETY: found in this list under its lock; a paired receiver is ours to end.
+        unsafe {
+            self.paired.remove(found.as_ref());
+            self.hand_over(found.as_ref(), value, wakes);
+        }
+        Ok(())
+    }
+
+    /// A send case will not serve the receiver it was paired with. A plain receiver is served by what has come
+    /// meanwhile, or returns to the head of the queue; any other begins again by itself.
+    pub(super) fn undo_ticket(&mut self, ticket: u64, wakes: &mut Wakes) {
+        // SAFETY: `self` exists only under the lock.
+        let Some(found) = (unsafe { self.paired.find_ticket(ticket) }) else {
+            return;
+        };
+        // SAFETY: found in this list under its lock, so in place; paired, so ours to end or pair anew.
+        unsafe {
+            let receiver = found.as_ref();
+            self.paired.remove(receiver);
+            if receiver.kind() != Kind::Plain {
+                receiver.finish(Outcome::Retry, wakes);
+                return;
+            }
+            // Senders may have queued up while the receiver was away: it must not go back beside them.
+            match self.take(Some(receiver), wakes) {
+                Take::Value(value) => self.hand_over(receiver, value, wakes),
+                Take::Closed => receiver.finish(Outcome::Closed, wakes),
+                Take::Paired => {}
+                Take::Empty | Take::NeedsWaker => {
+                    receiver.waiter().unpair();
+                    self.receivers.push_front(receiver, Home::Queue);
+                    self.notify_send_watchers(wakes);
+                }
+            }
+        }
+    }
+
+    // ---- watchers, closing ----
+
+    #[inline]
+    fn notify_receive_watchers(&mut self, wakes: &mut Wakes) {
+        if !self.receive_watchers.is_empty() {
+            // SAFETY: the lock is held; the caller drops `wakes` after releasing it.
+            unsafe { self.receive_watchers.finish_some(usize::MAX, Outcome::Ready, wakes) };
+        }
+    }
+
+    #[inline]
+    fn notify_send_watchers(&mut self, wakes: &mut Wakes) {
+        if !self.send_watchers.is_empty() {
+            // SAFETY: the lock is held; the caller drops `wakes` after releasing it.
+            unsafe { self.send_watchers.finish_some(usize::MAX, Outcome::Ready, wakes) };
+        }
+    }
+
+    /// Closes for sending. False if it was closed already.
+    pub(super) fn close(&mut self) -> bool {
+        !std::mem::replace(&mut self.closed, true)
+    }
+
+    /// Gives up receiving: what is in the channel is returned, to be dropped after the unlock.
+    pub(super) fn abandon(&mut self) -> VecDeque<T> {
+        self.abandoned = true;
+        std::mem::take(&mut self.buffer)
+    }
+
+    /// Ends up to `limit` of those who wait in vain since `close` or `abandon`. True when none is left.
+    pub(super) fn release_some(&mut self, limit: usize, wakes: &mut Wakes) -> bool {
+        if !self.rejects() {
+            return true;
+        }
+        self.notify_send_watchers(wakes);
+        if self.closed {
+            self.notify_receive_watchers(wakes);
+        }
+        // SAFETY: the lock is held; the caller drops `wakes` after releasing it.
+        unsafe {
+            self.senders.finish_some(limit, Outcome::Closed, wakes)
+                && (!self.closed || self.receivers.finish_some(limit, Outcome::Closed, wakes))
+        }
+    }
+}

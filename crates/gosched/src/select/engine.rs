@@ -1,0 +1,469 @@
+//! The engine of every select: the macros' and [`Select`](super::Select)'s.
+//!
+//! 1. Lock all distinct channels in the order of their addresses (S16).
+//! 2. Try the cases, in random order or, when biased, in the given one. All are judged at one instant (S05).
+//! 3. If none is ready: queue a node in each, all pointing at one [`Waiter`].
+//! 4. Publish, unlock, wake whoever was served; then wait.
+//! 5. Whoever serves one of the nodes claims the waiter first, so exactly one case fires (S06, S08).
+//! 6. Unlink the other nodes, one lock at a time, each in O(1) (S07).
+//!
+//! Phase 1 to 3 is one critical section, hence two selects that meet cannot miss each other, and none can meet
+//! itself: its own nodes are queued after it has looked (S09).
+//!
+//! An operation that has to wait for a value which a peer has promised is *paired*: it is out of all other
+//! selects' reach, and ends with the value, or starts over if the peer gives up.
+
+use super::random::{Dice, random};
+use crate::chan::now;
+use crate::sys::lock::RawSpin;
+use crate::wait::list::Node;
+use crate::wait::selectable::{Attempt, End, Selectable};
+use crate::wait::waiter::{Outcome, Phase, Waiter, Wakes};
+use crate::wait::{Timer, WaitReason, wait_deadline, wait_for};
+use std::cell::Cell;
+use std::future::Future;
+use std::marker::PhantomPinned;
+use std::pin::{Pin, pin};
+use std::task::{Context, Poll, Waker};
+use std::time::Instant;
+
+/// Selects with up to this many cases keep their bookkeeping on the stack.
+const INLINE: usize = 16;
+
+/// The cases of a select.
+///
+/// # Safety
+///
+/// While the engine has queued them, that is between the first call and the one that reports an end or
+/// `cancel`, the same index yields the same source and the same node, at the same place.
+pub(super) unsafe trait Cases {
+    fn count(&self) -> usize;
+    /// The case with this index, its node and where it wants a received value. `None` for a nil channel.
+    fn case(&self, index: usize) -> Option<(&dyn Selectable, &Node, *mut ())>;
+}
+
+/// What became of one look at all cases.
+#[derive(Debug)]
+enum Verdict {
+    Chosen(usize, End),
+    /// None is ready, and none was queued.
+    Nothing,
+    /// A case could be chosen by someone who has a waker.
+    NeedsWaker,
+    /// Queued or paired: the waker will be woken.
+    Pending,
+}
+
+/// How long to wait.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Limit {
+    /// Not at all.
+    Try,
+    /// Until a case fires.
+    Forever,
+    /// Until then.
+    Until(Instant),
+}
+
+/// One select in progress.
+pub(super) struct Engine {
+    waiter: Waiter,
+    biased: bool,
+    /// The order of the cases comes from here, and stays the same if they have to be tried once more.
+    seed: Cell<u64>,
+    /// The time is up: do not queue again.
+    give_up: Cell<bool>,
+    /// Peers hold its address while it is queued.
+    _pinned: PhantomPinned,
+}
+
+impl Engine {
+    pub(super) fn new(biased: bool, limit: Limit) -> Self {
+        Self {
+            waiter: Waiter::shared(),
+            biased,
+            seed: Cell::new(if biased { 0 } else { random() }),
+            give_up: Cell::new(limit == Limit::Try),
+            _pinned: PhantomPinned,
+        }
+    }
+
+    /// Blocks until a case is chosen or the time is up.
+    #[track_caller]
+    pub(super) fn run(self: Pin<&Self>, cases: &impl Cases, limit: Limit) -> Option<(usize, End)> {
+        if limit == Limit::Try && cases.count() == 1 && is_surely_quiet(cases) {
+            // One word tells the state of one channel at one instant: no lock (C26, S17).
+            return None;
+        }
+        if limit == Limit::Try || looks_ready(cases) {
+            // No waker is built for a select that need not wait.
+            match self.judge(cases, false, false) {
+                Verdict::Chosen(index, end) => return Some((index, end)),
+                Verdict::Nothing if limit == Limit::Try => return None,
+                _ => {}
+            }
+        }
+        self.run_slow(cases, limit)
+    }
+
+    #[cold]
+    #[track_caller]
+    fn run_slow(self: Pin<&Self>, cases: &impl Cases, limit: Limit) -> Option<(usize, End)> {
+        let session = Session { engine: self, cases };
+        let reason = if cases.count() == 0 { WaitReason::SelectNoCases } else { WaitReason::Select };
+        loop {
+            let until = self.wake_time(cases, limit);
+            let drive = pin!(Drive { engine: self, cases });
+            let result = match until {
+                None => Some(wait_for(reason, drive)),
+                Some(until) => wait_deadline(reason, drive, until),
+            };
+            if let Some(result) = result {
+                std::mem::forget(session);
+                return result;
+            }
+            if let Some(result) = self.time_passed(cases, limit) {
+                std::mem::forget(session);
+                return result;
+            }
+        }
+    }
+
+    /// When to look again although nobody woke us.
+    pub(super) fn wake_time(&self, cases: &impl Cases, limit: Limit) -> Option<Instant> {
+        if matches!(self.waiter.phase(), Phase::Bound(_)) {
+            // Its value is promised: no time-out any more.
+            return None;
+        }
+        let timers = (0..cases.count()).filter_map(|i| cases.case(i)?.0.deadline());
+        let limit = match limit {
+            Limit::Until(deadline) => Some(deadline),
+            Limit::Try | Limit::Forever => None,
+        };
+        timers.chain(limit).min()
+    }
+
+    /// Tries all cases again, timers among them, at one instant. `Some` is the end of the select.
+    ///
+    /// The nodes leave their queues and, if nothing is ready and the limit not reached, queue again.
+    pub(super) fn time_passed(
+        &self,
+        cases: &impl Cases,
+        limit: Limit,
+    ) -> Option<Option<(usize, End)>> {
+        if let Limit::Until(deadline) = limit
+            && now() >= deadline
+        {
+            self.give_up.set(true);
+        }
+        match self.judge(cases, true, !self.give_up.get()) {
+            Verdict::Chosen(index, end) => {
+                // SAFETY: the owner calls, and `judge` has left every queue before it chose.
+                unsafe { self.waiter.reset() };
+                Some(Some((index, end)))
+            }
+            Verdict::Nothing => {
+                // SAFETY: as above.
+                unsafe { self.waiter.reset() };
+                Some(None)
+            }
+            // Still queued, paired, or already served: the next poll tells.
+            Verdict::Pending | Verdict::NeedsWaker => None,
+        }
+    }
+
+    /// One poll. The waker is registered when it returns `Pending`.
+    pub(super) fn poll(
+        self: Pin<&Self>,
+        cases: &impl Cases,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<(usize, End)>> {
+        loop {
+            match self.waiter.phase() {
+                Phase::Idle => {
+                    // SAFETY: this is the owner, in `Idle`.
+                    unsafe { self.waiter.set_waker(cx.waker().clone()) };
+                    let result = match self.judge(cases, true, !self.give_up.get()) {
+                        Verdict::Pending => return Poll::Pending,
+                        Verdict::Chosen(index, end) => Some((index, end)),
+                        Verdict::Nothing | Verdict::NeedsWaker => None,
+                    };
+                    // SAFETY: nothing was queued, and no lock is held.
+                    unsafe { self.waiter.reset() };
+                    return Poll::Ready(result);
+                }
+                Phase::Waiting => {
+                    let mut waker = Some(cx.waker().clone());
+                    if self.waiter.update_shared(&mut waker) {
+                        return Poll::Pending;
+                    }
+                }
+                Phase::Bound(index) => {
+                    if self.update_bound(cases, index as usize, cx) {
+                        return Poll::Pending;
+                    }
+                }
+                Phase::Done(index, outcome) => {
+                    if let Some(end) = self.conclude(cases, index as usize, outcome) {
+                        return Poll::Ready(Some((index as usize, end)));
+                    }
+                }
+            }
+        }
+    }
+
+    /// Leaves the present waker with a paired select. False if it has ended meanwhile.
+    #[cold]
+    fn update_bound(&self, cases: &impl Cases, index: usize, cx: &mut Context<'_>) -> bool {
+        let Some((source, node, _)) = cases.case(index) else { return false };
+        let mut waker: Option<Waker> = Some(cx.waker().clone());
+        let Some(lock) = source.lock() else { return false };
+        // Under this lock a peer that was committing has finished.
+        lock.lock();
+        let paired = node.home() == crate::wait::list::Home::Paired;
+        if paired {
+            // SAFETY: under its channel's lock it is still paired.
+            unsafe { self.waiter.update_locked(&mut waker) };
+        }
+        // SAFETY: locked above.
+        unsafe { lock.unlock() };
+        // The old waker is dropped here, after the unlock.
+        paired
+    }
+
+    /// Leaves the other queues and translates the outcome. `None` means to begin again.
+    fn conclude(&self, cases: &impl Cases, index: usize, outcome: Outcome) -> Option<End> {
+        dequeue_all(cases);
+        // SAFETY: the owner has read the outcome and left every queue; no lock is held.
+        unsafe { self.waiter.reset() };
+        self.seed.set(if self.biased { 0 } else { random() });
+        let (_, node, slot) = cases.case(index)?;
+        match outcome {
+            Outcome::Delivered if slot.is_null() => Some(End::Held(node.ticket())),
+            Outcome::Delivered => Some(End::Value),
+            Outcome::Closed => Some(End::Closed),
+            Outcome::Reserved => Some(End::Reserved),
+            Outcome::Ticket => Some(End::Ticket(node.ticket())),
+            Outcome::Ready => Some(End::Ready),
+            Outcome::Retry => None,
+        }
+    }
+
+    /// Leaves all queues. `Some` is a case that was chosen before that, for the caller to give back.
+    pub(super) fn cancel(&self, cases: &impl Cases) -> Option<(usize, End)> {
+        if self.waiter.phase() == Phase::Idle {
+            return None;
+        }
+        dequeue_all(cases);
+        // Every lock was taken since: a peer that was committing has finished, and none can begin.
+        if let Phase::Done(index, outcome) = self.waiter.phase() {
+            return Some((index as usize, self.conclude(cases, index as usize, outcome)?));
+        }
+        // SAFETY: this is the owner, no queue holds a node, no lock is held.
+        unsafe { self.waiter.reset() };
+        None
+    }
+
+    /// Phases 1 to 4. With `can_wait` the waiter has a waker and cases may be paired; with `park` nodes are
+    /// queued if nothing is ready. If the select is queued already, it leaves the queues and tries anew.
+    fn judge(&self, cases: &impl Cases, can_wait: bool, park: bool) -> Verdict {
+        let count = cases.count();
+        let mut wakes = Wakes::new();
+        let (mut inline, mut heap) = ([std::ptr::null(); INLINE], Vec::new());
+        let (mut order_inline, mut order_heap) = ([0; INLINE], Vec::new());
+        let order = scratch(&mut order_inline, &mut order_heap, count);
+        let locks = Locks::take(cases, scratch(&mut inline, &mut heap, count));
+        match self.waiter.phase() {
+            Phase::Idle => {}
+            Phase::Waiting => {
+                // With all locks held nobody can claim it in between.
+                self.waiter.stop_waiting();
+                each(cases, |source, node, _| {
+                    // SAFETY: the lock is held; the node was given to this source only.
+                    unsafe { source.dequeue(node) };
+                });
+            }
+            Phase::Bound(_) | Phase::Done(..) => return Verdict::Pending,
+        }
+        let mut verdict = self.try_cases(cases, order, can_wait, &mut wakes);
+        if park && matches!(verdict, Verdict::Nothing) {
+            self.waiter.start_waiting();
+            each(cases, |source, node, _| {
+                // SAFETY: the lock is held. `try_cases` has prepared the node. It and the waiter stay in place:
+                // both are pinned or in the frame of `run`, whose owners cancel before they let go of them.
+                unsafe { source.enqueue(node, &mut wakes) };
+            });
+            verdict = Verdict::Pending;
+        }
+        each(cases, |source, _, _| {
+            // SAFETY: the lock is held.
+            unsafe { source.publish() };
+        });
+        drop(locks);
+        drop(wakes);
+        verdict
+    }
+
+    /// Tries the cases in their order until one is chosen. All locks are held.
+    fn try_cases(
+        &self,
+        cases: &impl Cases,
+        order: &mut [u32],
+        can_wait: bool,
+        wakes: &mut Wakes,
+    ) -> Verdict {
+        let count = order.len();
+        for (index, place) in order.iter_mut().enumerate() {
+            *place = index as u32;
+        }
+        let mut dice = Dice::new(self.seed.get());
+        let mut chosen = None;
+        for at in 0..count {
+            if !self.biased {
+                // Fisher and Yates, as far as needed.
+                order.swap(at, at + dice.below((count - at) as u32) as usize);
+            }
+            let index = order[at];
+            let Some((source, node, slot)) = cases.case(index as usize) else { continue };
+            node.prepare(&self.waiter, index, slot);
+            // SAFETY: the lock is held; the node is prepared, in no list, and stays in place if it gets paired,
+            // as for queueing.
+            match unsafe { source.attempt(node, can_wait, wakes) } {
+                Attempt::NotReady => continue,
+                Attempt::Chosen(end) => chosen = Some(Verdict::Chosen(index as usize, end)),
+                Attempt::Paired => chosen = Some(Verdict::Pending),
+                Attempt::NeedsWaker => chosen = Some(Verdict::NeedsWaker),
+            }
+            break;
+        }
+        chosen.unwrap_or(Verdict::Nothing)
+    }
+}
+
+/// Room for `count` things, on the stack if they are few.
+fn scratch<'s, X: Copy>(
+    inline: &'s mut [X; INLINE],
+    heap: &'s mut Vec<X>,
+    count: usize,
+) -> &'s mut [X] {
+    if count <= INLINE {
+        &mut inline[..count]
+    } else {
+        heap.resize(count, inline[0]);
+        heap
+    }
+}
+
+/// Runs `f` for each case that is not nil.
+fn each(cases: &impl Cases, mut f: impl FnMut(&dyn Selectable, &Node, *mut ())) {
+    for index in 0..cases.count() {
+        if let Some((source, node, slot)) = cases.case(index) {
+            f(source, node, slot);
+        }
+    }
+}
+
+/// Whether the only case has a lock and its word says that it is not ready, or it is nil.
+fn is_surely_quiet(cases: &impl Cases) -> bool {
+    cases.case(0).is_none_or(|(source, _, _)| source.lock().is_some() && !source.looks_ready())
+}
+
+/// Whether some case seems to be ready.
+fn looks_ready(cases: &impl Cases) -> bool {
+    (0..cases.count()).any(|i| cases.case(i).is_some_and(|(source, _, _)| source.looks_ready()))
+}
+
+/// Takes the nodes out of their queues, one lock at a time.
+fn dequeue_all(cases: &impl Cases) {
+    each(cases, |source, node, _| {
+        let Some(lock) = source.lock() else { return };
+        lock.lock();
+        // SAFETY: locked above; the node was given to this source only.
+        unsafe {
+            source.dequeue(node);
+            source.publish();
+            lock.unlock();
+        }
+    });
+}
+
+/// All distinct locks of a select's cases, held.
+struct Locks<'s>(&'s [*const RawSpin]);
+
+impl<'s> Locks<'s> {
+    /// Takes them in the order of their addresses, so that opposing selects cannot block each other (S16).
+    fn take(cases: &impl Cases, room: &'s mut [*const RawSpin]) -> Self {
+        let mut count = 0;
+        each(cases, |source, _, _| {
+            if let Some(lock) = source.lock() {
+                room[count] = lock;
+                count += 1;
+            }
+        });
+        let room = &mut room[..count];
+        room.sort_unstable();
+        let mut distinct = 0;
+        for at in 0..count {
+            // Equal ones are neighbours, and the last one kept is at `distinct - 1`.
+            if distinct == 0 || room[distinct - 1] != room[at] {
+                room[distinct] = room[at];
+                distinct += 1;
+            }
+        }
+        for lock in &room[..distinct] {
+            // SAFETY: the cases are borrowed for as long as these locks are held, and keep them in place.
+            unsafe { (**lock).lock() };
+        }
+        Self(&room[..distinct])
+    }
+}
+
+impl Drop for Locks<'_> {
+    fn drop(&mut self) {
+        for lock in self.0 {
+            // SAFETY: taken in `take`, and still in place, as there.
+            unsafe { (**lock).unlock() };
+        }
+    }
+}
+
+/// Cleans up if the wait unwinds.
+struct Session<'e, C: Cases> {
+    engine: Pin<&'e Engine>,
+    cases: &'e C,
+}
+
+impl<C: Cases> Drop for Session<'_, C> {
+    fn drop(&mut self) {
+        if let Some((index, end)) = self.engine.cancel(self.cases)
+            && let Some((source, _, _)) = self.cases.case(index)
+        {
+            source.undo(end);
+        }
+    }
+}
+
+/// The blocking form's future.
+struct Drive<'e, C: Cases> {
+    engine: Pin<&'e Engine>,
+    cases: &'e C,
+}
+
+impl<C: Cases> Future for Drive<'_, C> {
+    type Output = Option<(usize, End)>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        self.engine.poll(self.cases, cx)
+    }
+}
+
+/// The async form's clock: none is made for a select without a time-out.
+#[derive(Debug, Default)]
+pub(super) struct Alarm(Option<Box<Timer>>);
+
+impl Alarm {
+    /// Ready once `until` has passed; else the task is woken then.
+    pub(super) fn poll(&mut self, cx: &mut Context<'_>, until: Instant) -> Poll<()> {
+        self.0.get_or_insert_with(|| Box::new(Timer::new())).poll_deadline(cx, until)
+    }
+}

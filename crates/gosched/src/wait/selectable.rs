@@ -1,0 +1,86 @@
+//! What a select needs of a thing it can wait for. Channels implement it; the select engine names none of them.
+
+use super::list::Node;
+use super::waiter::Wakes;
+use crate::sys::lock::RawSpin;
+use std::time::Instant;
+
+/// What a chosen case got.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum End {
+    /// Receive: the value is in the case's slot.
+    Value,
+    /// Receive: the value is kept by the channel under this ticket.
+    Held(u64),
+    /// Receive from a timer channel: the time it fired.
+    Time(Instant),
+    /// The channel is closed, or nobody is on its other side any more.
+    Closed,
+    /// Send: one place in the buffer is set aside.
+    Reserved,
+    /// Send: the receiver under this ticket waits for the value.
+    Ticket(u64),
+    /// Watched: the case is ready, nothing has moved.
+    Ready,
+}
+
+/// What became of one case when it was tried.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[must_use]
+pub(crate) enum Attempt {
+    /// It would block.
+    NotReady,
+    /// It is chosen and committed.
+    Chosen(End),
+    /// It is chosen, and its value is promised by a peer: wait for the outcome.
+    Paired,
+    /// It could be chosen by someone who can wait for the peer's value; nothing was changed.
+    NeedsWaker,
+}
+
+/// One end of something that can be a case of a select.
+///
+/// The select locks all its cases' locks in the order of their addresses, tries the cases, queues a node in
+/// each if none is ready, publishes, and unlocks.
+pub(crate) trait Selectable {
+    /// The lock that guards the case, if it has one. Time needs none.
+    fn lock(&self) -> Option<&RawSpin>;
+
+    /// A look without the lock: whether [`Selectable::attempt`] would probably succeed. False from a source that
+    /// has a lock means that it was not ready at that instant.
+    fn looks_ready(&self) -> bool;
+
+    /// When the case becomes ready by itself.
+    fn deadline(&self) -> Option<Instant>;
+
+    /// Tries the case. With `can_wait` the node may be paired, and its waiter must have a waker.
+    ///
+    /// # Safety
+    ///
+    /// The caller holds the lock; the node is prepared, in no list, and stays in place if it gets paired.
+    unsafe fn attempt(&self, node: &Node, can_wait: bool, wakes: &mut Wakes) -> Attempt;
+
+    /// Queues the node.
+    ///
+    /// # Safety
+    ///
+    /// As for [`Selectable::attempt`]; the node and its waiter stay in place until dequeued.
+    unsafe fn enqueue(&self, node: &Node, wakes: &mut Wakes);
+
+    /// Takes the node out of whatever list it is in, if any.
+    ///
+    /// # Safety
+    ///
+    /// The caller holds the lock, and the node was given to this source only.
+    unsafe fn dequeue(&self, node: &Node);
+
+    /// Makes changes visible to those who look without the lock; to be called before unlocking.
+    ///
+    /// # Safety
+    ///
+    /// The caller holds the lock.
+    unsafe fn publish(&self);
+
+    /// Gives back what a chosen case got and nobody consumed. A value in the node's slot is not its business.
+    fn undo(&self, end: End);
+}
