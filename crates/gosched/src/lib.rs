@@ -36,6 +36,6 @@ pub mod goroutine {
 pub use gosched_macros::main;
 pub use runtime::{Runtime, run};
 pub use spawn::{
-    JoinHandle, blocking, blocking_async, current, go, go_async, goexit, num_goroutine, scope,
+    JoinHandle, LocalKey, blocking, blocking_async, current, go, go_async, goexit, num_goroutine, scope,
 };
 pub use wait::{WaitReason, no_suspend, wait, yield_now};

@@ -110,8 +110,8 @@ impl<T: Send + 'static> LocalKey<T> {
 macro_rules! goroutine_local {
     () => {};
     ($(#[$attr:meta])* $vis:vis static $name:ident: $t:ty = $init:expr; $($rest:tt)*) => {
-        $(#[$attr])* $vis static $name: $crate::goroutine::LocalKey<$t> =
-            $crate::goroutine::LocalKey::new(|| $init);
+        $(#[$attr])* $vis static $name: $crate::LocalKey<$t> =
+            $crate::LocalKey::new(|| $init);
         $crate::goroutine_local!($($rest)*);
     };
     ($(#[$attr:meta])* $vis:vis static $name:ident: $t:ty = $init:expr) => {
