@@ -307,7 +307,10 @@ fn C25_try_recv_never_says_empty_of_a_closed_or_filled_channel() {
         let other = other.join().unwrap();
         // One gets the message, the other learns that the channel is closed.
         assert!(
-            matches!((own, other), (Ok(1), Err(TryRecvError::Disconnected)) | (Err(TryRecvError::Disconnected), Ok(1))),
+            matches!(
+                (own, other),
+                (Ok(1), Err(TryRecvError::Disconnected)) | (Err(TryRecvError::Disconnected), Ok(1))
+            ),
             "{own:?} {other:?}"
         );
     }
@@ -623,5 +626,8 @@ fn markers() {
     send(rx.clone().into_stream());
     send(tx.clone().into_sink());
     assert_eq!(format!("{tx:?} {rx:?}"), "Sender { .. } Receiver { .. }");
-    assert_eq!(format!("{:?} {}", SendError(1), SendError(1)), "SendError(..) sending on a disconnected channel");
+    assert_eq!(
+        format!("{:?} {}", SendError(1), SendError(1)),
+        "SendError(..) sending on a disconnected channel"
+    );
 }

@@ -4,7 +4,14 @@ use std::time::Duration;
 #[test]
 fn basics() {
     let v = gosched::run(|| {
-        let hs: Vec<_> = (0..1000).map(|i| gosched::go(move || { gosched::yield_now(); i * 2 })).collect();
+        let hs: Vec<_> = (0..1000)
+            .map(|i| {
+                gosched::go(move || {
+                    gosched::yield_now();
+                    i * 2
+                })
+            })
+            .collect();
         hs.into_iter().map(|h| h.join().unwrap()).sum::<usize>()
     });
     assert_eq!(v, 999000);
@@ -17,7 +24,10 @@ fn sleeping() {
         gosched::scope(|s| {
             for i in 0..100 {
                 let n = &n;
-                s.go(move || { gosched::time::sleep(Duration::from_millis(i % 10)); n.fetch_add(1, Ordering::SeqCst); });
+                s.go(move || {
+                    gosched::time::sleep(Duration::from_millis(i % 10));
+                    n.fetch_add(1, Ordering::SeqCst);
+                });
             }
         });
         assert_eq!(n.load(Ordering::SeqCst), 100);
@@ -28,9 +38,15 @@ fn sleeping() {
 fn wg_and_async() {
     gosched::run(|| {
         let wg = gosched::sync::WaitGroup::new();
-        for _ in 0..10000 { wg.go(|| gosched::yield_now()); }
+        for _ in 0..10000 {
+            wg.go(|| gosched::yield_now());
+        }
         wg.wait();
-        let h = gosched::go_async(async { gosched::time::sleep_async(Duration::from_millis(3)).await; gosched::time::sleep(Duration::from_millis(3)); 5 });
+        let h = gosched::go_async(async {
+            gosched::time::sleep_async(Duration::from_millis(3)).await;
+            gosched::time::sleep(Duration::from_millis(3));
+            5
+        });
         assert_eq!(h.join().unwrap(), 5);
         assert_eq!(gosched::blocking(|| 7), 7);
     });
@@ -38,13 +54,28 @@ fn wg_and_async() {
 
 #[test]
 fn many_runtimes() {
-    for i in 0..2000 { assert_eq!(gosched::run(|| gosched::go(move || i).join().unwrap()), i); }
+    for i in 0..2000 {
+        assert_eq!(gosched::run(|| gosched::go(move || i).join().unwrap()), i);
+    }
 }
 
 #[test]
 fn os_threads() {
     let rt = gosched::Runtime::builder().os_threads().workers(2).build().unwrap();
-    assert_eq!(rt.run(|| { let h: Vec<_> = (0..100).map(|i| gosched::go(move || { gosched::yield_now(); i })).collect(); h.into_iter().map(|h| h.join().unwrap()).sum::<i32>() }), 4950);
+    assert_eq!(
+        rt.run(|| {
+            let h: Vec<_> = (0..100)
+                .map(|i| {
+                    gosched::go(move || {
+                        gosched::yield_now();
+                        i
+                    })
+                })
+                .collect();
+            h.into_iter().map(|h| h.join().unwrap()).sum::<i32>()
+        }),
+        4950
+    );
 }
 
 #[test]

@@ -176,9 +176,9 @@ impl<T> Chan<T> {
     /// Finishes a chosen send case.
     pub(super) fn finish_send(&self, end: End, value: T) -> Result<(), Unfinished<T>> {
         match end {
-            End::Reserved => self
-                .locked(|state, wakes| state.finish_reserved(value, wakes))
-                .map_err(Unfinished::Closed),
+            End::Reserved => {
+                self.locked(|state, wakes| state.finish_reserved(value, wakes)).map_err(Unfinished::Closed)
+            }
             End::Ticket(ticket) => self
                 .locked(|state, wakes| state.finish_ticket(ticket, value, wakes))
                 .map_err(Unfinished::Withdrawn),

@@ -306,7 +306,11 @@ impl<T> State<T> {
     /// The commonest send: nobody waits and a place is free. Gives the value back if it is not that easy.
     #[inline]
     pub(super) fn put_quick(&mut self, value: T) -> Result<(), T> {
-        if self.receivers.is_empty() && self.receive_watchers.is_empty() && self.has_place() && !self.rejects() {
+        if self.receivers.is_empty()
+            && self.receive_watchers.is_empty()
+            && self.has_place()
+            && !self.rejects()
+        {
             self.buffer.push_back(value);
             Ok(())
         } else {

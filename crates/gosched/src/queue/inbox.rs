@@ -30,12 +30,8 @@ impl<T: Linked> Inbox<T> {
             item.set_link((!head.is_null()).then(|| unsafe { T::from_ptr(head) }));
             // Release: the owner sees the item's link and all that its sender did. SeqCst: comes before the
             // sender's look at the owner's sleep state, as the owner's last look comes after setting it.
-            match self.head.compare_exchange_weak(
-                head,
-                item.into_ptr(),
-                Ordering::SeqCst,
-                Ordering::Relaxed,
-            ) {
+            match self.head.compare_exchange_weak(head, item.into_ptr(), Ordering::SeqCst, Ordering::Relaxed)
+            {
                 Ok(_) => return,
                 Err(now) => head = now,
             }

@@ -153,7 +153,9 @@ impl Worker {
     #[inline]
     fn next_fresh(&self, fiber: FiberRef) -> Option<TaskRef> {
         let one_job = self.shared.config.backend == Backend::Threads;
-        if one_job || fiber.size() != self.shared.config.stack_size || self.shared.closing.load(Ordering::Relaxed)
+        if one_job
+            || fiber.size() != self.shared.config.stack_size
+            || self.shared.closing.load(Ordering::Relaxed)
         {
             return None;
         }

@@ -33,7 +33,7 @@
 //! for waking it; the nap bounds how long real work can wait for it.
 
 use crate::sys::lock::Spin;
-use crate::sys::prim::{AtomicU32, AtomicU64, Ordering};
+use crate::sys::prim::{AtomicU32, AtomicU64, Ordering, between_seq_cst};
 
 const AWAKE: u32 = 0;
 const ASLEEP: u32 = 1;
@@ -78,6 +78,7 @@ impl Idle {
     #[inline]
     pub(crate) fn wants_waking(&self) -> bool {
         // P2.
+        between_seq_cst();
         let word = self.word.load(Ordering::SeqCst);
         word >= SLEEPING && Self::searching(word) == 0
     }
@@ -99,6 +100,7 @@ impl Idle {
     /// Whether worker `index` is parked. Looked at after work of its own was made visible (P2).
     #[inline]
     pub(crate) fn is_parked(&self, index: u32) -> bool {
+        between_seq_cst();
         matches!(self.states[index as usize].load(Ordering::SeqCst), ASLEEP | NAPPING)
     }
 
@@ -127,12 +129,14 @@ impl Idle {
         self.states[index as usize].store(ASLEEP, Ordering::SeqCst);
         list.push(index);
         self.word.fetch_add(SLEEPING, Ordering::SeqCst);
+        between_seq_cst();
     }
 
     /// S1 of a nap: only work of its own will wake the worker.
     pub(crate) fn enter_nap(&self, index: u32) {
         let _list = self.list.lock();
         self.states[index as usize].store(NAPPING, Ordering::SeqCst);
+        between_seq_cst();
     }
 
     /// Whether worker `index` should stay parked.

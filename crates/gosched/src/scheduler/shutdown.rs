@@ -22,8 +22,8 @@
 use super::shared::Shared;
 use super::worker::Worker;
 use crate::sys::threads::ThreadFate;
-use crate::task::current::set_context;
 use crate::task::body::VTable;
+use crate::task::current::set_context;
 use crate::task::join::Last;
 use crate::task::state::Parked;
 use crate::task::{Schedule, TaskRef, pool};

@@ -143,14 +143,12 @@ impl Worker {
     fn overflow(&self, newcomer: TaskRef) {
         let mut chain: Option<(TaskRef, TaskRef)> = None;
         let mut count = 1;
-        let mut link = |task: TaskRef| {
-            match &mut chain {
-                Some((_, last)) => {
-                    last.set_link(Some(task));
-                    *last = task;
-                }
-                None => chain = Some((task, task)),
+        let mut link = |task: TaskRef| match &mut chain {
+            Some((_, last)) => {
+                last.set_link(Some(task));
+                *last = task;
             }
+            None => chain = Some((task, task)),
         };
         count += self.remote().ring.take_half(&mut link);
         link(newcomer);

@@ -184,10 +184,7 @@ impl<'a> Select<'a> {
     ///
     /// [`SelectTimeoutError`] when the time is up.
     #[track_caller]
-    pub fn select_timeout(
-        &mut self,
-        timeout: Duration,
-    ) -> Result<SelectedOperation<'a>, SelectTimeoutError> {
+    pub fn select_timeout(&mut self, timeout: Duration) -> Result<SelectedOperation<'a>, SelectTimeoutError> {
         match now().checked_add(timeout) {
             Some(deadline) => self.select_deadline(deadline),
             None => Ok(self.select()),
@@ -307,10 +304,7 @@ impl SelectedOperation<'_> {
     /// If `s` is not the very sender that was added to the list.
     #[track_caller]
     pub fn send<T>(self, s: &Sender<T>, msg: T) -> Result<(), SendError<T>> {
-        assert!(
-            std::ptr::from_ref(s).cast::<()>() == self.handle,
-            "passed a sender that wasn't selected"
-        );
+        assert!(std::ptr::from_ref(s).cast::<()>() == self.handle, "passed a sender that wasn't selected");
         let end = self.end;
         std::mem::forget(self);
         s.finish_case(end, msg)
@@ -327,10 +321,7 @@ impl SelectedOperation<'_> {
     /// If `r` is not the very receiver that was added to the list.
     #[track_caller]
     pub fn recv<T>(self, r: &Receiver<T>) -> Result<T, RecvError> {
-        assert!(
-            std::ptr::from_ref(r).cast::<()>() == self.handle,
-            "passed a receiver that wasn't selected"
-        );
+        assert!(std::ptr::from_ref(r).cast::<()>() == self.handle, "passed a receiver that wasn't selected");
         let end = self.end;
         std::mem::forget(self);
         r.take_case(end).ok_or(RecvError)

@@ -146,11 +146,7 @@ impl Engine {
     /// Tries all cases again, timers among them, at one instant. `Some` is the end of the select.
     ///
     /// The nodes leave their queues and, if nothing is ready and the limit not reached, queue again.
-    pub(super) fn time_passed(
-        &self,
-        cases: &impl Cases,
-        limit: Limit,
-    ) -> Option<Option<(usize, End)>> {
+    pub(super) fn time_passed(&self, cases: &impl Cases, limit: Limit) -> Option<Option<(usize, End)>> {
         if let Limit::Until(deadline) = limit
             && now() >= deadline
         {
@@ -305,13 +301,7 @@ impl Engine {
     }
 
     /// Tries the cases in their order until one is chosen. All locks are held.
-    fn try_cases(
-        &self,
-        cases: &impl Cases,
-        order: &mut [u32],
-        can_wait: bool,
-        wakes: &mut Wakes,
-    ) -> Verdict {
+    fn try_cases(&self, cases: &impl Cases, order: &mut [u32], can_wait: bool, wakes: &mut Wakes) -> Verdict {
         let count = order.len();
         for (index, place) in order.iter_mut().enumerate() {
             *place = index as u32;
@@ -341,11 +331,7 @@ impl Engine {
 }
 
 /// Room for `count` things, on the stack if they are few.
-fn scratch<'s, X: Copy>(
-    inline: &'s mut [X; INLINE],
-    heap: &'s mut Vec<X>,
-    count: usize,
-) -> &'s mut [X] {
+fn scratch<'s, X: Copy>(inline: &'s mut [X; INLINE], heap: &'s mut Vec<X>, count: usize) -> &'s mut [X] {
     if count <= INLINE {
         &mut inline[..count]
     } else {

@@ -117,9 +117,10 @@ where
     // SAFETY: only the lifetime is erased: the job is over before `wait_for` below returns, and nothing in
     // between can unwind.
     let job = unsafe {
-        std::mem::transmute::<Box<dyn FnOnce() -> ThreadFate + Send + '_>, Box<dyn FnOnce() -> ThreadFate + Send>>(
-            Box::new(job),
-        )
+        std::mem::transmute::<
+            Box<dyn FnOnce() -> ThreadFate + Send + '_>,
+            Box<dyn FnOnce() -> ThreadFate + Send>,
+        >(Box::new(job))
     };
     match threads::spawn("gosched-blocking", job) {
         Ok(()) => wait_for(WaitReason::Blocking, pin!(std::future::poll_fn(|cx| signal.poll(cx)))),

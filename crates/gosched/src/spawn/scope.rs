@@ -142,7 +142,8 @@ impl<F: FnOnce() -> T, T> Drop for Child<F, T> {
             // it borrows lives, a panic goes to the scope.
             if let Some(packet) = self.packet.take()
                 && let Some(mut packet) = Arc::into_inner(packet)
-                && let Some(Err(panic)) = packet.get_mut().unwrap_or_else(|poisoned| poisoned.into_inner()).take()
+                && let Some(Err(panic)) =
+                    packet.get_mut().unwrap_or_else(|poisoned| poisoned.into_inner()).take()
             {
                 resume_unwind(panic);
             }

@@ -13,66 +13,113 @@
 //! user's value is dropped; no allocation that can panic between two halves of an invariant; never a
 //! suspension.
 
-use super::prim::{AtomicBool, Ordering, UnsafeCell, spin_hint, yield_thread};
+use super::prim::UnsafeCell;
 use std::ops::{Deref, DerefMut};
 
-/// The lock without its data, for `select`, which holds several at once in the order of their addresses.
-#[derive(Debug)]
-pub(crate) struct RawSpin {
-    held: AtomicBool,
+#[cfg(not(loom))]
+pub(crate) use spin::RawSpin;
+
+#[cfg(loom)]
+pub(crate) use model::RawSpin;
+
+#[cfg(not(loom))]
+mod spin {
+    use super::super::prim::{AtomicBool, Ordering, spin_hint, yield_thread};
+
+    /// The lock without its data, for `select`, which holds several at once in the order of their addresses.
+    #[derive(Debug)]
+    pub(crate) struct RawSpin {
+        held: AtomicBool,
+    }
+
+    impl RawSpin {
+        pub(crate) const fn new() -> Self {
+            Self { held: AtomicBool::new(false) }
+        }
+
+        #[inline]
+        fn try_lock(&self) -> bool {
+            // Acquire: pairs with the release in `unlock`, so that we see what the last holder wrote.
+            self.held.compare_exchange(false, true, Ordering::Acquire, Ordering::Relaxed).is_ok()
+        }
+
+        #[inline]
+        pub(crate) fn lock(&self) {
+            if !self.try_lock() {
+                self.lock_slow();
+            }
+        }
+
+        #[cold]
+        fn lock_slow(&self) {
+            let mut round = 0u32;
+            loop {
+                // Read before trying, so that waiters share the cache line instead of pulling it about.
+                if !self.held.load(Ordering::Relaxed) && self.try_lock() {
+                    return;
+                }
+                round += 1;
+                match round {
+                    0..=64 => spin_hint(),
+                    65..=1000 => yield_thread(),
+                    // The holder was taken off its processor: stay out of its way.
+                    _ => std::thread::sleep(std::time::Duration::from_micros(50)),
+                }
+            }
+        }
+
+        /// # Safety
+        ///
+        /// The caller holds the lock.
+        #[inline]
+        pub(crate) unsafe fn unlock(&self) {
+            self.held.store(false, Ordering::Release);
+        }
+    }
 }
 
-impl RawSpin {
-    #[cfg(not(loom))]
-    pub(crate) const fn new() -> Self {
-        Self { held: AtomicBool::new(false) }
+/// Under loom a lock that blocks: spinning would make every model explode.
+#[cfg(loom)]
+mod model {
+    use std::cell::UnsafeCell;
+
+    #[derive(Debug)]
+    pub(crate) struct RawSpin {
+        lock: loom::sync::Mutex<()>,
+        /// The guard of the present holder, and written by it alone.
+        guard: UnsafeCell<Option<loom::sync::MutexGuard<'static, ()>>>,
     }
 
-    #[cfg(loom)]
-    pub(crate) fn new() -> Self {
-        Self { held: AtomicBool::new(false) }
-    }
+    // SAFETY: the guard is touched only by whoever holds the lock.
+    unsafe impl Sync for RawSpin {}
+    // SAFETY: as above.
+    unsafe impl Send for RawSpin {}
 
-    #[inline]
-    pub(crate) fn try_lock(&self) -> bool {
-        // Acquire: pairs with the release in `unlock`, so that we see what the last holder wrote.
-        self.held.compare_exchange(false, true, Ordering::Acquire, Ordering::Relaxed).is_ok()
-    }
-
-    #[inline]
-    pub(crate) fn lock(&self) {
-        if !self.try_lock() {
-            self.lock_slow();
+    impl RawSpin {
+        pub(crate) fn new() -> Self {
+            Self { lock: loom::sync::Mutex::new(()), guard: UnsafeCell::new(None) }
         }
-    }
 
-    #[cold]
-    fn lock_slow(&self) {
-        let mut round = 0u32;
-        loop {
-            // Read before trying, so that waiters share the cache line instead of pulling it about.
-            if !self.held.load(Ordering::Relaxed) && self.try_lock() {
-                return;
-            }
-            round += 1;
-            match round {
-                0..=64 => spin_hint(),
-                65..=1000 => yield_thread(),
-                // The holder was taken off its processor: stay out of its way.
-                #[cfg(not(loom))]
-                _ => std::thread::sleep(std::time::Duration::from_micros(50)),
-                #[cfg(loom)]
-                _ => yield_thread(),
-            }
+        pub(crate) fn lock(&self) {
+            let guard = self.lock.lock().expect("loom's locks are not poisoned");
+            // SAFETY: the lifetime is erased; the guard is dropped by `unlock`, before the lock is.
+            let guard = unsafe {
+                std::mem::transmute::<loom::sync::MutexGuard<'_, ()>, loom::sync::MutexGuard<'static, ()>>(
+                    guard,
+                )
+            };
+            // SAFETY: we hold the lock.
+            unsafe { *self.guard.get() = Some(guard) };
         }
-    }
 
-    /// # Safety
-    ///
-    /// The caller holds the lock.
-    #[inline]
-    pub(crate) unsafe fn unlock(&self) {
-        self.held.store(false, Ordering::Release);
+        /// # Safety
+        ///
+        /// The caller holds the lock.
+        pub(crate) unsafe fn unlock(&self) {
+            // SAFETY: the caller holds the lock. Taken out first: dropping it lets the next one in.
+            let guard = unsafe { (*self.guard.get()).take() };
+            drop(guard);
+        }
     }
 }
 

@@ -1,14 +1,19 @@
 //! Atomics, cells and spin hints: std's, or loom's under `--cfg loom`.
 
 #[cfg(not(loom))]
-pub(crate) use std::sync::atomic::{
-    AtomicBool, AtomicPtr, AtomicU32, AtomicU64, AtomicUsize, Ordering, fence,
-};
+pub(crate) use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 
 #[cfg(loom)]
-pub(crate) use loom::sync::atomic::{
-    AtomicBool, AtomicPtr, AtomicU32, AtomicU64, AtomicUsize, Ordering, fence,
-};
+pub(crate) use loom::sync::atomic::{AtomicBool, AtomicPtr, AtomicU32, AtomicU64, AtomicUsize, Ordering};
+
+/// Stands between a sequentially consistent store and a sequentially consistent load of another word. By the
+/// memory model their one total order is enough; loom takes such accesses for acquire and release only and
+/// needs the fence to see it.
+#[inline(always)]
+pub(crate) fn between_seq_cst() {
+    #[cfg(loom)]
+    loom::sync::atomic::fence(Ordering::SeqCst);
+}
 
 /// One step of a busy wait. Under loom it lets another thread run, or the model would never end.
 #[inline]

@@ -4,27 +4,38 @@
 //! this module. Where it is called decides how: a goroutine suspends, a thread parks. Nothing above this
 //! module knows the difference, and nothing here knows a scheduler: suspending is going back to whoever
 //! resumed this stack, and waking goes through the task's `Schedule`.
+//!
+//! * [`block`]: `wait` itself.
+//! * `thread`: how an ordinary thread waits. `timer`: deadlines.
+//! * [`node`], [`queue`]: futures waiting in a queue (locks and the like). [`list`], [`waiter`]: waiting channel
+//!   operations, which exchange values and may be cases of a select ([`selectable`]).
+//! * `affinity`: what debug builds check at each suspension.
 
-#[cfg(all(debug_assertions, target_os = "linux", target_arch = "x86_64"))]
+#[cfg(all(not(loom), debug_assertions, target_os = "linux", target_arch = "x86_64"))]
 mod affinity;
+#[cfg(not(loom))]
+mod block;
+#[cfg(loom)]
+#[path = "block_model.rs"]
+mod block;
 pub(crate) mod list;
 pub(crate) mod node;
 pub(crate) mod queue;
 pub(crate) mod selectable;
+#[cfg(not(loom))]
 mod thread;
+#[cfg(not(loom))]
 mod timer;
 pub(crate) mod waiter;
 
+#[cfg(loom)]
+pub(crate) use block::Timer;
+pub use block::wait;
+#[cfg(not(loom))]
+pub use block::{no_suspend, yield_now};
+pub(crate) use block::{wait_deadline, wait_for};
+#[cfg(not(loom))]
 pub(crate) use timer::Timer;
-
-use crate::task::current::{self, Request};
-use crate::task::waker::waker;
-use crate::task::{TaskRef, context};
-use std::future::Future;
-use std::panic::Location;
-use std::pin::{Pin, pin};
-use std::task::{Context, Poll};
-use std::time::Instant;
 
 /// What a goroutine waits for, as dumps name it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -59,255 +70,4 @@ pub enum WaitReason {
     Blocking,
     /// The children of a scope.
     Scope,
-}
-
-/// Runs a future to its end, blocking the caller, and returns its output.
-///
-/// A goroutine is suspended while the future is pending, and its worker runs others. An ordinary thread is
-/// parked. Any future of the async ecosystem may be waited for; its wake-ups may come from any thread.
-///
-/// A blocking call inside a future's own `poll` is allowed and nests: the inner wait ends first, and the outer
-/// future is polled again afterwards, so that no wake-up is lost.
-///
-/// While the thread is unwinding (in a destructor, during a panic) and inside [`no_suspend`], the thread is
-/// parked instead of the goroutine being suspended: nothing else runs on it meanwhile.
-///
-/// # Panics
-///
-/// A panic of the future is passed on.
-///
-/// # Examples
-///
-/// ```
-/// assert_eq!(gosched::wait(async { 6 * 7 }), 42);
-/// ```
-///
-/// In Go every call may block; this is the way back from an `async` library to that.
-#[track_caller]
-pub fn wait<F: Future>(future: F) -> F::Output {
-    wait_for(WaitReason::Future, pin!(future))
-}
-
-/// The same with the reason that dumps show.
-#[track_caller]
-#[inline]
-pub(crate) fn wait_for<F: Future>(reason: WaitReason, mut future: Pin<&mut F>) -> F::Output {
-    let mut blocker = Blocker::new(reason, Location::caller());
-    loop {
-        if let Poll::Ready(output) = blocker.poll(future.as_mut()) {
-            return output;
-        }
-        blocker.block();
-    }
-}
-
-/// The same, until a deadline: `None` when it passed first. The future is still the caller's, who drops it
-/// (that is: cancels it) or looks once more. A deadline in the past still polls once.
-#[track_caller]
-pub(crate) fn wait_deadline<F: Future>(
-    reason: WaitReason,
-    mut future: Pin<&mut F>,
-    deadline: Instant,
-) -> Option<F::Output> {
-    let mut blocker = Blocker::new(reason, Location::caller());
-    let mut timer = None;
-    loop {
-        if let Poll::Ready(output) = blocker.poll(future.as_mut()) {
-            return Some(output);
-        }
-        if Instant::now() >= deadline {
-            return None;
-        }
-        match suspendable() {
-            Some(task) => {
-                timer.get_or_insert_with(|| timer::Armed::for_task(task, deadline));
-                blocker.block();
-            }
-            None => blocker.thread().park_until(deadline),
-        }
-    }
-}
-
-/// Runs `f` with blocking calls inside it parking the thread instead of suspending the goroutine.
-///
-/// For code that must not be interleaved with another goroutine on the same thread: a crate that keeps a
-/// pointer into its own stack frame in a thread-local while it calls back. Nothing else runs on this worker
-/// while `f` waits; if what it waits for can only be done by a goroutine that is pinned to this very thread,
-/// it waits for ever. On an ordinary thread it just calls `f`.
-///
-/// # Examples
-///
-/// ```
-/// let (tx, rx) = gosched::chan::bounded(1);
-/// tx.send(1).unwrap();
-/// assert_eq!(gosched::no_suspend(|| rx.recv()), Ok(1));
-/// ```
-///
-/// In Go, `runtime.LockOSThread` is the nearest thing.
-pub fn no_suspend<R>(f: impl FnOnce() -> R) -> R {
-    struct Leave;
-    impl Drop for Leave {
-        fn drop(&mut self) {
-            // Nothing in between suspended, so this is the context that was entered.
-            if let Some(context) = context() {
-                context.no_suspend.set(context.no_suspend.get() - 1);
-            }
-        }
-    }
-    let Some(context) = context() else { return f() };
-    context.no_suspend.set(context.no_suspend.get() + 1);
-    let _leave = Leave;
-    f()
-}
-
-/// Lets others run first: the goroutine goes to the end of its worker's queue.
-///
-/// Returns at once when nothing else wants to run. On an ordinary thread it is `std::thread::yield_now`.
-///
-/// # Examples
-///
-/// ```
-/// gosched::run(|| {
-///     let child = gosched::go(|| 1);
-///     while !child.is_finished() {
-///         gosched::yield_now();
-///     }
-/// });
-/// ```
-///
-/// In Go: `runtime.Gosched`.
-#[inline]
-pub fn yield_now() {
-    match suspendable() {
-        Some(task) => suspend(task, Request::Yield),
-        None => std::thread::yield_now(),
-    }
-}
-
-/// The goroutine running here, if it may be suspended now.
-#[inline]
-fn suspendable() -> Option<TaskRef> {
-    let context = context()?;
-    // While a thread unwinds, std counts the panic on the thread: another goroutine running on it meanwhile
-    // would believe that it is panicking itself.
-    if context.no_suspend.get() != 0 || std::thread::panicking() {
-        return None;
-    }
-    context.fiber.get()?;
-    context.task.get()
-}
-
-/// Leaves this stack until the task is resumed. Nothing thread-local is held across.
-fn suspend(task: TaskRef, request: Request) {
-    let context = context().expect("a goroutine runs on a worker");
-    let fiber = context.fiber.get().expect("a goroutine runs on a fiber");
-    if !task.is_stackful() {
-        // In the middle of a poll: the stack ties the task to this worker until the poll returns.
-        task.home.set(context.index);
-    }
-    #[cfg(all(debug_assertions, target_os = "linux", target_arch = "x86_64"))]
-    affinity::check(task, fiber);
-    context.request.set(request);
-    // SAFETY: we run on this fiber.
-    unsafe { fiber.suspend() };
-}
-
-/// How often in a row a wake that came before the park is answered at once; then the others get their turn.
-const EAGER: u32 = 4;
-
-/// One blocking call: polls with the right waker, and blocks in the right way.
-struct Blocker {
-    reason: WaitReason,
-    at: &'static Location<'static>,
-    /// Wakes have been answered that may have been meant for an outer poll.
-    answered: bool,
-    eager: u32,
-    thread: Option<thread::Current>,
-}
-
-impl Blocker {
-    #[inline]
-    fn new(reason: WaitReason, at: &'static Location<'static>) -> Self {
-        Self { reason, at, answered: false, eager: EAGER, thread: None }
-    }
-
-    /// Polls once, with the waker of whatever runs here *now*: a user's own coroutine may have moved us.
-    #[inline]
-    fn poll<F: Future>(&mut self, future: Pin<&mut F>) -> Poll<F::Output> {
-        match suspendable() {
-            Some(task) => {
-                let waker = waker(task);
-                let _depth = Depth::enter(task);
-                future.poll(&mut Context::from_waker(&waker))
-            }
-            None => self.thread().poll(future),
-        }
-    }
-
-    fn thread(&mut self) -> &mut thread::Current {
-        self.answered = true;
-        self.thread.get_or_insert_with(thread::Current::get)
-    }
-
-    /// Blocks until something wakes this call, or for no reason at all.
-    #[inline]
-    fn block(&mut self) {
-        let Some(task) = suspendable() else {
-            self.thread().park();
-            return;
-        };
-        self.answered = true;
-        if task.state.is_notified() && self.eager > 0 {
-            // Woken between the poll and here: look again without leaving the stack.
-            self.eager -= 1;
-            task.state.begin();
-            return;
-        }
-        self.eager = EAGER;
-        task.reason.set(self.reason as u8);
-        task.waits_at.set(Some(self.at));
-        suspend(task, Request::Park);
-    }
-}
-
-impl Drop for Blocker {
-    #[inline]
-    fn drop(&mut self) {
-        if self.answered {
-            self.renotify();
-        }
-    }
-}
-
-impl Blocker {
-    /// A wake that was answered here may have been meant for the future inside whose `poll` we were called:
-    /// leave a note, so that it is polled again.
-    fn renotify(&mut self) {
-        if let Some(task) = current::current_task()
-            && task.depth.get() > 0
-        {
-            task.state.set_notified();
-        }
-        if let Some(thread) = &self.thread {
-            thread.renotify();
-        }
-    }
-}
-
-/// Counts the polls of users' futures on this stack.
-struct Depth(TaskRef);
-
-impl Depth {
-    #[inline]
-    fn enter(task: TaskRef) -> Self {
-        task.depth.set(task.depth.get() + 1);
-        Self(task)
-    }
-}
-
-impl Drop for Depth {
-    #[inline]
-    fn drop(&mut self) {
-        self.0.depth.set(self.0.depth.get() - 1);
-    }
 }
