@@ -12,6 +12,9 @@ use std::io;
 /// The environment variable that sets the number of workers where the program does not.
 const WORKERS: &str = "GOSCHED_WORKERS";
 
+/// The environment variable that gives every goroutine an OS thread where the program does not say so.
+const OS_THREADS: &str = "GOSCHED_OS_THREADS";
+
 /// Settings of a [`Runtime`].
 #[derive(Clone, Debug)]
 #[must_use = "a builder does nothing until it builds"]
@@ -30,7 +33,7 @@ impl Builder {
             stack_size: stack::DEFAULT_SIZE,
             name: "gosched".into(),
             migrate: false,
-            os_threads: false,
+            os_threads: std::env::var_os(OS_THREADS).is_some_and(|value| value == "1"),
         }
     }
 
@@ -57,7 +60,8 @@ impl Builder {
     }
 
     /// Gives each goroutine an OS thread of its own, which passes a baton: slow, and without any interleaving
-    /// of goroutines on one thread. For diagnosis, for sanitizers, and for code that must have it.
+    /// of goroutines on one thread. For diagnosis, for sanitizers, and for code that must have it. The
+    /// environment variable `GOSCHED_OS_THREADS=1` does the same for every runtime of a program.
     pub fn os_threads(mut self) -> Self {
         self.os_threads = true;
         self

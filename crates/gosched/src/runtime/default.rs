@@ -1,9 +1,10 @@
 //! The process-wide default runtime.
 
 use super::{Builder, Runtime};
+use crate::sys::global::{Mutex, OnceLock, lock};
 use crate::task::Schedule;
 use std::io;
-use std::sync::{Arc, Mutex, OnceLock};
+use std::sync::Arc;
 
 static DEFAULT: OnceLock<Runtime> = OnceLock::new();
 static BUILDING: Mutex<()> = Mutex::new(());
@@ -12,7 +13,7 @@ fn get_or_build(builder: impl FnOnce() -> Builder) -> io::Result<(&'static Runti
     if let Some(runtime) = DEFAULT.get() {
         return Ok((runtime, false));
     }
-    let _building = BUILDING.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+    let _building = lock(&BUILDING);
     if let Some(runtime) = DEFAULT.get() {
         return Ok((runtime, false));
     }

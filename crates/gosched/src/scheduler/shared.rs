@@ -7,11 +7,12 @@ use crate::fiber::coro::Backend;
 use crate::queue::inbox::Inbox;
 use crate::queue::injector::Injector;
 use crate::queue::ring::Ring;
+use crate::sys::global::{Mutex, OnceLock, lock};
 use crate::task::header::{NO_HOME, Refused};
 use crate::task::{Anchor, Schedule, Task, TaskRef, context};
 use crossbeam_utils::CachePadded;
 use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU32, AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, OnceLock, Weak};
+use std::sync::{Arc, Weak};
 use std::thread::Thread;
 
 /// How a runtime was asked to be.
@@ -196,7 +197,7 @@ impl Shared {
     /// Notes that a task got no stack. It waits in `starved` until one is given back.
     #[cold]
     pub(crate) fn starve(&self, task: TaskRef, error: &std::io::Error) {
-        let mut why = self.starved_why.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        let mut why = lock(&self.starved_why);
         if why.is_none() {
             eprintln!(
                 "gosched: no stack for goroutine {} (created at {}): {error}. Goroutines that have not \
@@ -217,13 +218,13 @@ impl Shared {
             self.notify();
         }
         if self.starved.len() == 0 {
-            *self.starved_why.lock().unwrap_or_else(|poisoned| poisoned.into_inner()) = None;
+            *lock(&self.starved_why) = None;
         }
     }
 
     #[cold]
     fn refusal(&self) -> Option<Refused> {
-        let why = self.starved_why.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        let why = lock(&self.starved_why);
         why.clone().map(Refused::NoStack)
     }
 

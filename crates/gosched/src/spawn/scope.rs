@@ -3,6 +3,7 @@
 use super::builder;
 use super::handle::JoinHandle;
 use super::target::Spec;
+use crate::sys::global::{Mutex, lock};
 use crate::sys::lock::Spin;
 use crate::wait::{WaitReason, wait_for};
 use std::any::Any;
@@ -11,8 +12,8 @@ use std::future::poll_fn;
 use std::marker::PhantomData;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::pin::pin;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
 use std::task::{Poll, Waker};
 use std::thread;
 
@@ -111,7 +112,7 @@ impl<T> ScopedJoinHandle<'_, T> {
 }
 
 fn take<T>(packet: &Packet<T>) -> Option<thread::Result<T>> {
-    packet.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).take()
+    lock(packet).take()
 }
 
 /// A child's body: the closure, and what must happen at its end, run or not.
@@ -127,7 +128,7 @@ impl<F: FnOnce() -> T, T> Child<F, T> {
         let body = self.body.take().expect("a child runs once");
         let result = catch_unwind(AssertUnwindSafe(body));
         if let Some(packet) = &self.packet {
-            *packet.lock().unwrap_or_else(|poisoned| poisoned.into_inner()) = Some(result);
+            *lock(packet) = Some(result);
         }
     }
 }
@@ -149,7 +150,7 @@ impl<F: FnOnce() -> T, T> Drop for Child<F, T> {
             }
         }));
         if let Err(panic) = ended {
-            let mut first = data.panic.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+            let mut first = lock(&data.panic);
             first.get_or_insert(panic);
         }
         data.child_ended();
@@ -212,7 +213,7 @@ where
     let scope = Scope { data: Arc::new(Data::default()), scope: PhantomData, env: PhantomData };
     let result = catch_unwind(AssertUnwindSafe(|| f(&scope)));
     scope.data.wait_for_children();
-    let panic = scope.data.panic.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).take();
+    let panic = lock(&scope.data.panic).take();
     match (result, panic) {
         (Err(payload), _) | (Ok(_), Some(payload)) => resume_unwind(payload),
         (Ok(value), None) => value,

@@ -6,9 +6,9 @@
 
 use super::body::VTable;
 use super::header::{Anchor, NO_HOME, Task, TaskRef};
+use crate::sys::global::{Mutex, MutexGuard, lock};
 use crate::sys::prim::Ordering;
 use std::cell::Cell;
-use std::sync::{Mutex, MutexGuard};
 
 /// Headers made at a time.
 const CHUNK: usize = 64;
@@ -23,8 +23,7 @@ struct Global {
 static GLOBAL: Mutex<Global> = Mutex::new(Global { free: None, chunks: Vec::new() });
 
 fn global() -> MutexGuard<'static, Global> {
-    // Nothing under this lock panics halfway; a poisoned lock would only spread an unrelated panic.
-    GLOBAL.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+    lock(&GLOBAL)
 }
 
 impl Global {
