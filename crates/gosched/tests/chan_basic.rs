@@ -181,17 +181,17 @@ fn C12_the_channel_need_not_be_closed_to_be_freed() {
 #[test]
 fn C16_len_counts_what_is_queued_only() {
     let (tx, rx) = bounded(2);
-    scope(|s| {
-        s.spawn(|| {
-            for i in 0..3 {
-                tx.send(i).unwrap();
-            }
-        });
-        settle();
-        assert_eq!((rx.len(), tx.len(), tx.is_full(), rx.is_full()), (2, 2, true, true));
-        assert!(!rx.is_empty());
-        rx.recv().unwrap();
-    });
+    tx.send(0).unwrap();
+    assert_eq!((rx.len(), tx.len(), tx.is_full(), rx.is_full()), (1, 1, false, false));
+    tx.send(1).unwrap();
+    let mut blocked = pin!(tx.send_async(2));
+    assert!(poll_once(blocked.as_mut()).is_pending());
+    assert_eq!((rx.len(), tx.len(), tx.is_full(), rx.is_full()), (2, 2, true, true));
+    assert!(!rx.is_empty());
+    assert_eq!(rx.recv(), Ok(0));
+    assert_eq!(rx.len(), 2);
+    assert_eq!((rx.recv(), rx.recv()), (Ok(1), Ok(2)));
+    assert!(rx.is_empty() && tx.is_empty());
 }
 
 #[test]

@@ -9,6 +9,7 @@ use crate::sys::prim::{AtomicBool, AtomicUsize, Ordering};
 use crate::wait::selectable::End;
 use crate::wait::waiter::Wakes;
 use std::collections::VecDeque;
+use std::mem::ManuallyDrop;
 use std::ptr::NonNull;
 
 /// How many waiters one critical section of closing releases: a million must not stop everybody else meanwhile.
@@ -38,13 +39,15 @@ pub(super) enum NoValue {
     NeedsWaker,
 }
 
-/// Why a chosen send case could not be finished with its value.
-#[derive(Debug)]
-pub(super) enum Unfinished<T> {
-    /// The channel is closed.
-    Closed(T),
+/// What became of a chosen send case.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Finish {
+    /// The value was sent.
+    Done,
+    /// The channel is closed; the value was left where it is.
+    Closed,
     /// The receiver that was paired with this case has gone: send in the ordinary way.
-    Withdrawn(T),
+    Withdrawn,
 }
 
 impl<T> Chan<T> {
@@ -119,70 +122,68 @@ impl<T> Chan<T> {
         self.word.publish(unsafe { self.held(|state| state.snapshot()) });
     }
 
-    /// Receives if that takes neither waiting nor a peer's help.
+    /// Receives into `out`, which is empty, if that takes neither waiting nor a peer's help.
     #[inline]
-    pub(super) fn try_take(&self) -> Result<T, NoValue> {
+    pub(super) fn try_take(&self, out: &mut Option<T>) -> Result<(), NoValue> {
         let seen = self.look();
         if !seen.may_have_value() {
             return Err(if seen.is_closed() { NoValue::Closed } else { NoValue::Empty });
         }
         let mut state = self.state.lock();
-        if let Some(value) = state.take_quick() {
+        if state.take_quick(out) {
             self.word.publish(state.snapshot());
-            return Ok(value);
+            return Ok(());
         }
         drop(state);
-        self.try_take_slow()
+        self.try_take_slow(out)
     }
 
     #[cold]
-    fn try_take_slow(&self) -> Result<T, NoValue> {
-        self.locked(|state, wakes| match state.take(None, wakes) {
-            Take::Value(value) => Ok(value),
+    fn try_take_slow(&self, out: &mut Option<T>) -> Result<(), NoValue> {
+        self.locked(|state, wakes| match state.take(out, None, wakes) {
+            Take::Value => Ok(()),
             Take::Empty => Err(NoValue::Empty),
             Take::Closed => Err(NoValue::Closed),
             Take::Paired | Take::NeedsWaker => Err(NoValue::NeedsWaker),
         })
     }
 
-    /// Sends if there is a place or a receiver.
+    /// Sends the value, which is there, if there is a place or a receiver.
     #[inline]
-    pub(super) fn try_put(&self, value: T) -> Put<T> {
+    pub(super) fn try_put(&self, value: &mut Option<T>) -> Put {
         let seen = self.look();
         if seen.rejects() {
-            return Put::Closed(value);
+            return Put::Closed;
         }
         if !seen.may_have_place() {
-            return Put::Full(value);
+            return Put::Full;
         }
         let mut state = self.state.lock();
-        match state.put_quick(value) {
-            Ok(()) => {
-                self.word.publish(state.snapshot());
-                Put::Done
-            }
-            Err(value) => {
-                drop(state);
-                self.try_put_slow(value)
-            }
+        if state.put_quick(value) {
+            self.word.publish(state.snapshot());
+            return Put::Done;
         }
+        drop(state);
+        self.try_put_slow(value)
     }
 
     #[cold]
-    fn try_put_slow(&self, value: T) -> Put<T> {
+    fn try_put_slow(&self, value: &mut Option<T>) -> Put {
         self.locked(|state, wakes| state.put(value, wakes))
     }
 
     /// Finishes a chosen send case.
-    pub(super) fn finish_send(&self, end: End, value: T) -> Result<(), Unfinished<T>> {
+    pub(super) fn finish_send(&self, end: End, value: &mut Option<T>) -> Finish {
         match end {
             End::Reserved => {
-                self.locked(|state, wakes| state.finish_reserved(value, wakes)).map_err(Unfinished::Closed)
+                let sent = self.locked(|state, wakes| state.finish_reserved(value, wakes));
+                if sent { Finish::Done } else { Finish::Closed }
             }
-            End::Ticket(ticket) => self
-                .locked(|state, wakes| state.finish_ticket(ticket, value, wakes))
-                .map_err(Unfinished::Withdrawn),
-            _ => Err(Unfinished::Closed(value)),
+            End::Ticket(ticket) => {
+                let sent = self.locked(|state, wakes| state.finish_ticket(ticket, value, wakes));
+                if sent { Finish::Done } else { Finish::Withdrawn }
+            }
+            _ => Finish::Closed,
         }
     }
 
@@ -196,9 +197,9 @@ impl<T> Chan<T> {
     }
 
     /// Takes back a value that had been handed to a receiver who no longer wants it.
-    pub(super) fn put_front(&self, value: T) {
-        let orphan = self.locked(|state, wakes| state.put_front(value, wakes));
-        drop(orphan);
+    /// What nobody can receive any more is left to the caller to drop.
+    pub(super) fn put_front(&self, value: &mut Option<T>) {
+        self.locked(|state, wakes| state.put_front(value, wakes));
     }
 
     /// Takes the value kept for a chosen receive case.
@@ -208,11 +209,11 @@ impl<T> Chan<T> {
 
     /// Gives back the value kept for a chosen receive case.
     pub(super) fn undo_held(&self, ticket: u64) {
-        let orphan = self.locked(|state, wakes| {
-            let value = state.take_held(ticket)?;
-            state.put_front(value, wakes)
+        let mut value = None;
+        self.locked(|state, wakes| {
+            value = state.take_held(ticket);
+            state.put_front(&mut value, wakes);
         });
-        drop(orphan);
     }
 
     /// Closes for sending and wakes everybody who waits. False if it was closed already.
@@ -237,11 +238,16 @@ impl<T> Chan<T> {
         while !done {
             done = self.locked(|state, wakes| state.release_some(RELEASE_BATCH, wakes));
         }
-        // Users' values, users' destructors: after the unlock.
-        drop(orphans);
+        // Users' values, users' destructors: after the unlock. If one panics, those behind it are leaked rather
+        // than dropped while unwinding, where a second panic would abort.
+        let mut orphans = ManuallyDrop::new(orphans);
+        while let Some(value) = orphans.pop_front() {
+            drop(value);
+        }
+        drop(ManuallyDrop::into_inner(orphans));
     }
 
-    #[cfg(test)]
+    #[cfg(all(test, not(loom)))]
     pub(super) fn queues_are_empty(&self) -> bool {
         self.state.lock().queues_are_empty()
     }

@@ -29,6 +29,8 @@
 mod core;
 mod err;
 mod iter;
+#[cfg(all(test, loom))]
+mod loom_tests;
 mod port;
 mod receiver;
 mod recv;
@@ -36,6 +38,9 @@ mod send;
 mod sender;
 mod state;
 mod stream;
+#[cfg(all(test, not(loom)))]
+#[allow(non_snake_case)]
+mod tests;
 mod timer;
 mod word;
 

@@ -24,7 +24,7 @@ impl<T> Receiver<T> {
     }
 
     /// Takes back the value of a chosen receive case that nobody consumed.
-    pub(crate) fn untake_case(&self, value: T) {
+    pub(crate) fn untake_case(&self, value: &mut Option<T>) {
         if let Some(chan) = self.chan() {
             chan.put_front(value);
         }
@@ -75,8 +75,9 @@ impl<T> Selectable for Receiver<T> {
                     let ready = state.is_receivable();
                     return if ready { Attempt::Chosen(End::Ready) } else { Attempt::NotReady };
                 }
-                match state.take(can_wait.then_some(node), wakes) {
-                    Take::Value(value) => Attempt::Chosen(state.deliver(node, value)),
+                let mut value = None;
+                match state.take(&mut value, can_wait.then_some(node), wakes) {
+                    Take::Value => Attempt::Chosen(state.deliver(node, &mut value)),
                     Take::Closed => Attempt::Chosen(End::Closed),
                     Take::Paired => Attempt::Paired,
                     Take::NeedsWaker => Attempt::NeedsWaker,

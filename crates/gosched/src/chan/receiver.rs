@@ -101,9 +101,10 @@ impl<T> Receiver<T> {
     #[track_caller]
     #[inline]
     pub fn recv(&self) -> Result<T, RecvError> {
+        let mut value = None;
         if let Some(chan) = self.chan()
-            && chan.look().may_have_value()
-            && let Ok(value) = chan.try_take()
+            && chan.try_take(&mut value).is_ok()
+            && let Some(value) = value
         {
             return Ok(value);
         }
@@ -148,10 +149,14 @@ impl<T> Receiver<T> {
     pub fn try_recv(&self) -> Result<T, TryRecvError> {
         use super::core::NoValue;
         match &self.flavor {
-            Flavor::Chan(_) => match self.chan().expect("just seen to be one").try_take() {
-                Err(NoValue::NeedsWaker) => self.try_recv_slow(),
-                result => result.map_err(TryRecvError::from),
-            },
+            Flavor::Chan(_) => {
+                let mut value = None;
+                match self.chan().expect("just seen to be one").try_take(&mut value) {
+                    Ok(()) => value.ok_or(TryRecvError::Empty),
+                    Err(NoValue::NeedsWaker) => self.try_recv_slow(),
+                    Err(reason) => Err(reason.into()),
+                }
+            }
             Flavor::Timer(timer) => timer.take().map(|time| timer.convert(time)).ok_or(TryRecvError::Empty),
             Flavor::Never => Err(TryRecvError::Empty),
         }
@@ -198,8 +203,9 @@ impl<T> Receiver<T> {
         let Some(chan) = self.chan() else {
             return self.recv_time(Some(deadline));
         };
-        if chan.look().may_have_value()
-            && let Ok(value) = chan.try_take()
+        let mut value = None;
+        if chan.try_take(&mut value).is_ok()
+            && let Some(value) = value
         {
             return Ok(value);
         }

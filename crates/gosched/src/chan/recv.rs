@@ -76,16 +76,18 @@ impl<T> RecvOp<T> {
 
     fn start(&self, chan: &Chan<T>, cx: &mut Context<'_>) -> Poll<Result<T, TryRecvError>> {
         // No waker is cloned for a receive that need not wait.
+        let mut value = None;
         if chan.look().may_have_value()
-            && let Ok(value) = chan.try_take()
+            && chan.try_take(&mut value).is_ok()
+            && let Some(value) = value.take()
         {
             return Poll::Ready(Ok(value));
         }
         // SAFETY: this is the owner, in `Idle`.
         unsafe { self.waiter.set_waker(cx.waker().clone()) };
         self.node.prepare(&self.waiter, 0, self.slot.with_mut(|slot| slot.cast()));
-        let result = chan.locked(|state, wakes| match state.take(Some(&self.node), wakes) {
-            Take::Value(value) => Poll::Ready(Ok(value)),
+        let result = chan.locked(|state, wakes| match state.take(&mut value, Some(&self.node), wakes) {
+            Take::Value => Poll::Ready(Ok(())),
             Take::Closed => Poll::Ready(Err(TryRecvError::Disconnected)),
             Take::Paired => Poll::Pending,
             Take::Empty if self.node.kind() == Kind::Try => Poll::Ready(Err(TryRecvError::Empty)),
@@ -100,7 +102,7 @@ impl<T> RecvOp<T> {
             // SAFETY: the node was not queued, and no lock is held.
             unsafe { self.waiter.reset() };
         }
-        result
+        result.map_ok(|()| value.expect("a receive that is ready has its value"))
     }
 
     /// Leaves the present waker. False if the operation has ended meanwhile.
@@ -169,12 +171,12 @@ impl<T> RecvOp<T> {
         // SAFETY: the node was given to this channel as a receiver.
         chan.locked(|state, _| unsafe { state.unlink_receiver(&self.node) });
         // SAFETY: unlinked, and who served it before that was through when it released the lock.
-        let value = unsafe {
+        let mut value = unsafe {
             self.waiter.reset();
             self.slot.with_mut(|slot| (*slot).take())
         };
-        if let Some(value) = value {
-            chan.put_front(value);
+        if value.is_some() {
+            chan.put_front(&mut value);
         }
     }
 }

@@ -78,26 +78,25 @@ impl<T> SendOp<T> {
     }
 
     fn start(&self, chan: &Chan<T>, cx: &mut Context<'_>) -> Poll<Result<(), SendError<T>>> {
-        // SAFETY: in `Idle` the node is in no list.
-        let value = unsafe { self.take_value() }.expect("a send was polled after it had finished");
+        // SAFETY: until the node is queued the slot is the owner's alone.
+        let value = unsafe { self.slot.with_mut(|slot| &mut *slot) };
+        assert!(value.is_some(), "a send was polled after it had finished");
         // No waker is cloned for a send that need not wait.
-        let value = match chan.try_put(value) {
+        match chan.try_put(value) {
             Put::Done => return Poll::Ready(Ok(())),
-            Put::Closed(value) => return Poll::Ready(Err(SendError(value))),
-            Put::Full(value) => value,
-        };
+            Put::Closed => return Poll::Ready(Err(SendError(value.take().expect("it was left here")))),
+            Put::Full => {}
+        }
         // SAFETY: this is the owner, in `Idle`.
         unsafe { self.waiter.set_waker(cx.waker().clone()) };
         self.node.prepare(&self.waiter, 0, self.slot.with_mut(|slot| slot.cast()));
         let result = chan.locked(|state, wakes| match state.put(value, wakes) {
             Put::Done => Poll::Ready(Ok(())),
-            Put::Closed(value) => Poll::Ready(Err(SendError(value))),
-            Put::Full(value) => {
-                // SAFETY: the slot is ours, and empty, until the node is queued.
-                self.slot.with_mut(|slot| unsafe { slot.write(Some(value)) });
+            Put::Closed => Poll::Ready(Err(SendError(value.take().expect("it was left here")))),
+            Put::Full => {
                 self.waiter.start_waiting();
-                // SAFETY: prepared and unlinked, with its value. The operation is pinned, and its drop unlinks
-                // the node.
+                // SAFETY: prepared and unlinked, with its value, which `value` is not used to reach any more.
+                // The operation is pinned, and its drop unlinks the node.
                 unsafe { state.queue_sender(&self.node, wakes) };
                 Poll::Pending
             }

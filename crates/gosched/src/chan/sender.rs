@@ -1,6 +1,6 @@
 //! The sending handle.
 
-use super::core::{Chan, Unfinished};
+use super::core::{Chan, Finish};
 use super::err::{SendError, SendTimeoutError, TrySendError};
 use super::send::SendFuture;
 use super::state::Put;
@@ -34,6 +34,12 @@ unsafe impl<T: Send> Sync for Sender<T> {}
 
 impl<T> UnwindSafe for Sender<T> {}
 impl<T> RefUnwindSafe for Sender<T> {}
+
+/// A message that a failed send has left in its place.
+#[inline]
+fn left<T>(msg: Option<T>) -> T {
+    msg.expect("a send that fails leaves its message")
+}
 
 impl<T> Sender<T> {
     /// Takes over one count of the senders' side.
@@ -70,10 +76,11 @@ impl<T> Sender<T> {
     #[track_caller]
     #[inline]
     pub fn send(&self, msg: T) -> Result<(), SendError<T>> {
-        match self.chan().try_put(msg) {
+        let mut msg = Some(msg);
+        match self.chan().try_put(&mut msg) {
             Put::Done => Ok(()),
-            Put::Closed(msg) => Err(SendError(msg)),
-            Put::Full(msg) => self.send_slow(msg),
+            Put::Closed => Err(SendError(left(msg))),
+            Put::Full => self.send_slow(left(msg)),
         }
     }
 
@@ -101,10 +108,11 @@ impl<T> Sender<T> {
     /// In Go: `select { case c <- v: … default: … }`.
     #[inline]
     pub fn try_send(&self, msg: T) -> Result<(), TrySendError<T>> {
-        match self.chan().try_put(msg) {
+        let mut msg = Some(msg);
+        match self.chan().try_put(&mut msg) {
             Put::Done => Ok(()),
-            Put::Full(msg) => Err(TrySendError::Full(msg)),
-            Put::Closed(msg) => Err(TrySendError::Disconnected(msg)),
+            Put::Full => Err(TrySendError::Full(left(msg))),
+            Put::Closed => Err(TrySendError::Disconnected(left(msg))),
         }
     }
 
@@ -130,12 +138,13 @@ impl<T> Sender<T> {
     /// As [`Sender::send_timeout`]. With a deadline in the past it still sends if there is a place.
     #[track_caller]
     pub fn send_deadline(&self, msg: T, deadline: Instant) -> Result<(), SendTimeoutError<T>> {
-        let msg = match self.chan().try_put(msg) {
+        let mut msg = Some(msg);
+        match self.chan().try_put(&mut msg) {
             Put::Done => return Ok(()),
-            Put::Closed(msg) => return Err(SendTimeoutError::Disconnected(msg)),
-            Put::Full(msg) => msg,
-        };
-        let mut future = pin!(SendFuture::new(self, msg));
+            Put::Closed => return Err(SendTimeoutError::Disconnected(left(msg))),
+            Put::Full => {}
+        }
+        let mut future = pin!(SendFuture::new(self, left(msg)));
         match wait_deadline(WaitReason::ChanSend, future.as_mut(), deadline) {
             Some(result) => result.map_err(SendTimeoutError::from),
             None => match future.stop() {
@@ -227,19 +236,21 @@ impl<T> Sender<T> {
     /// Finishes a chosen send case of a select.
     #[track_caller]
     pub(crate) fn finish_case(&self, end: End, msg: T) -> Result<(), SendError<T>> {
-        match self.chan().finish_send(end, msg) {
-            Ok(()) => Ok(()),
-            Err(Unfinished::Closed(msg)) => Err(SendError(msg)),
-            Err(Unfinished::Withdrawn(msg)) => self.send(msg),
+        let mut msg = Some(msg);
+        match self.chan().finish_send(end, &mut msg) {
+            Finish::Done => Ok(()),
+            Finish::Closed => Err(SendError(left(msg))),
+            Finish::Withdrawn => self.send(left(msg)),
         }
     }
 
     /// The same without blocking.
     pub(crate) async fn finish_case_async(&self, end: End, msg: T) -> Result<(), SendError<T>> {
-        match self.chan().finish_send(end, msg) {
-            Ok(()) => Ok(()),
-            Err(Unfinished::Closed(msg)) => Err(SendError(msg)),
-            Err(Unfinished::Withdrawn(msg)) => self.send_async(msg).await,
+        let mut msg = Some(msg);
+        match self.chan().finish_send(end, &mut msg) {
+            Finish::Done => Ok(()),
+            Finish::Closed => Err(SendError(left(msg))),
+            Finish::Withdrawn => self.send_async(left(msg)).await,
         }
     }
 }

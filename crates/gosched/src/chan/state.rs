@@ -11,6 +11,9 @@
 //! the buffer and may exceed the limit.
 //!
 //! Nothing here runs user code: values move, wakers are collected in [`Wakes`] and woken after the unlock.
+//!
+//! Values travel as `&mut Option<T>`, from their first place to their last in one move: a large message must not
+//! leave a copy in every frame on the way, since goroutines have small stacks.
 
 use super::word::Snapshot;
 use crate::wait::list::{Home, Kind, List, Node};
@@ -19,10 +22,10 @@ use crate::wait::waiter::{Outcome, Wakes};
 use std::collections::VecDeque;
 
 /// The result of a receive under the lock.
-#[derive(Debug)]
-pub(super) enum Take<T> {
-    /// A value.
-    Value(T),
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Take {
+    /// The value is where it was to go.
+    Value,
     /// Nothing to receive now.
     Empty,
     /// Nothing to receive ever.
@@ -34,14 +37,14 @@ pub(super) enum Take<T> {
 }
 
 /// The result of a send under the lock.
-#[derive(Debug)]
-pub(super) enum Put<T> {
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Put {
     /// The value is the channel's, or a receiver's.
     Done,
-    /// No place for the value.
-    Full(T),
-    /// Nobody will ever receive it.
-    Closed(T),
+    /// No place for the value, which was left where it is.
+    Full,
+    /// Nobody will ever receive it; it was left where it is.
+    Closed,
 }
 
 /// The part of a channel that its lock guards.
@@ -104,7 +107,7 @@ impl<T> State<T> {
     }
 
     /// How many nodes are linked anywhere; for tests.
-    #[cfg(test)]
+    #[cfg(all(test, not(loom)))]
     pub(super) fn queues_are_empty(&self) -> bool {
         self.receivers.is_empty()
             && self.senders.is_empty()
@@ -122,17 +125,22 @@ impl<T> State<T> {
 
     // ---- receiving ----
 
-    /// The commonest receive: a value is there and nobody waits for its place. `None` if it is not that easy.
+    /// The commonest receive: a value is there and nobody waits for its place. False if it is not that easy.
     #[inline]
-    pub(super) fn take_quick(&mut self) -> Option<T> {
-        if self.senders.is_empty() && self.send_watchers.is_empty() { self.buffer.pop_front() } else { None }
+    pub(super) fn take_quick(&mut self, out: &mut Option<T>) -> bool {
+        if self.senders.is_empty() && self.send_watchers.is_empty() {
+            *out = self.buffer.pop_front();
+        }
+        out.is_some()
     }
 
     /// Receives. With a node, which must be prepared and unlinked, it may pair with a select's send case.
-    pub(super) fn take(&mut self, node: Option<&Node>, wakes: &mut Wakes) -> Take<T> {
-        if let Some(value) = self.buffer.pop_front() {
+    /// `out` is empty before.
+    pub(super) fn take(&mut self, out: &mut Option<T>, node: Option<&Node>, wakes: &mut Wakes) -> Take {
+        *out = self.buffer.pop_front();
+        if out.is_some() {
             self.place_freed(wakes);
-            return Take::Value(value);
+            return Take::Value;
         }
         if self.closed {
             // Senders still in the queue are about to be told so; their values are theirs again.
@@ -158,7 +166,10 @@ impl<T> State<T> {
             }
             let Some(node) = node.filter(|_| is_case) else {
                 // SAFETY: claimed and unlinked; a plain sender's slot holds its value.
-                return Take::Value(unsafe { self.take_from(sender, wakes) });
+                *out = unsafe { Self::take_from(sender) };
+                // SAFETY: claimed and unlinked; not touched again.
+                unsafe { sender.finish(Outcome::Delivered, wakes) };
+                return Take::Value;
             };
             let ticket = self.new_ticket();
             sender.set_ticket(ticket);
@@ -174,17 +185,16 @@ impl<T> State<T> {
         }
     }
 
-    /// Moves a plain sender's value out and ends its send.
+    /// Moves a plain sender's value out.
     ///
     /// # Safety
     ///
-    /// The caller has claimed the sender and unlinked it, and its kind is `Plain`.
-    unsafe fn take_from(&mut self, sender: &Node, wakes: &mut Wakes) -> T {
+    /// The caller has claimed the sender and not ended it yet, and its kind is `Plain`.
+    unsafe fn take_from(sender: &Node) -> Option<T> {
         // SAFETY: the slot of a plain sender is an `Option<T>` with its value; the claim makes it ours.
         let value = unsafe { (*sender.slot().cast::<Option<T>>()).take() };
-        // SAFETY: claimed and unlinked, says the caller; not touched again.
-        unsafe { sender.finish(Outcome::Delivered, wakes) };
-        value.expect("a queued sender holds its value")
+        debug_assert!(value.is_some(), "a queued sender holds its value");
+        value
     }
 
     /// Gives free places to waiting senders, first come first served; tells watchers if one is left.
@@ -202,9 +212,10 @@ impl<T> State<T> {
                 // SAFETY: claimed and unlinked; not touched again.
                 unsafe { sender.finish(Outcome::Reserved, wakes) };
             } else {
-                // SAFETY: claimed, unlinked and plain.
-                let value = unsafe { self.take_from(sender, wakes) };
-                self.buffer.push_back(value);
+                // SAFETY: claimed and plain, and not ended before the next statement.
+                self.buffer.extend(unsafe { Self::take_from(sender) });
+                // SAFETY: claimed and unlinked; not touched again.
+                unsafe { sender.finish(Outcome::Delivered, wakes) };
             }
         }
     }
@@ -251,35 +262,36 @@ impl<T> State<T> {
     }
 
     /// Takes back a value that was handed over and not consumed: the next waiting receiver gets it, else the
-    /// front of the buffer. Given back to be dropped, after the unlock, if nobody can receive any more.
-    pub(super) fn put_front(&mut self, value: T, wakes: &mut Wakes) -> Option<T> {
-        if self.abandoned {
-            return Some(value);
+    /// front of the buffer. Left where it is, to be dropped after the unlock, if nobody can receive any more.
+    pub(super) fn put_front(&mut self, value: &mut Option<T>, wakes: &mut Wakes) {
+        if self.abandoned || value.is_none() {
+            return;
         }
         // SAFETY: the lock is held, and the claimed receiver is ended at once.
         match unsafe { self.receivers.claim_first() } {
             // SAFETY: just claimed and unlinked.
             Some(receiver) => unsafe { self.hand_over(receiver.as_ref(), value, wakes) },
             None => {
-                self.buffer.push_front(value);
+                if let Some(value) = value.take() {
+                    self.buffer.push_front(value);
+                }
                 self.notify_receive_watchers(wakes);
             }
         }
-        None
     }
 
     /// Puts a value where a receive case finds it: its slot, or under a ticket.
-    pub(super) fn deliver(&mut self, node: &Node, value: T) -> End {
+    pub(super) fn deliver(&mut self, node: &Node, value: &mut Option<T>) -> End {
         let slot = node.slot().cast::<Option<T>>();
         if slot.is_null() {
             let ticket = self.new_ticket();
             node.set_ticket(ticket);
-            self.held.push((ticket, value));
+            self.held.extend(value.take().map(|value| (ticket, value)));
             End::Held(ticket)
         } else {
             // SAFETY: the slot of a receiver is an empty `Option<T>` in its owner's pinned memory, which the
             // owner does not touch while it is queued, claimed or inside `attempt`.
-            unsafe { slot.write(Some(value)) };
+            unsafe { slot.write(value.take()) };
             End::Value
         }
     }
@@ -289,7 +301,7 @@ impl<T> State<T> {
     /// # Safety
     ///
     /// The caller has claimed the receiver, or found it paired, and unlinked it.
-    unsafe fn hand_over(&mut self, receiver: &Node, value: T, wakes: &mut Wakes) {
+    unsafe fn hand_over(&mut self, receiver: &Node, value: &mut Option<T>, wakes: &mut Wakes) {
         self.deliver(receiver, value);
         // SAFETY: the caller vouches for it; not touched again.
         unsafe { receiver.finish(Outcome::Delivered, wakes) };
@@ -303,25 +315,23 @@ impl<T> State<T> {
 
     // ---- sending ----
 
-    /// The commonest send: nobody waits and a place is free. Gives the value back if it is not that easy.
+    /// The commonest send: nobody waits and a place is free. False if it is not that easy.
     #[inline]
-    pub(super) fn put_quick(&mut self, value: T) -> Result<(), T> {
-        if self.receivers.is_empty()
+    pub(super) fn put_quick(&mut self, value: &mut Option<T>) -> bool {
+        let easy = self.receivers.is_empty()
             && self.receive_watchers.is_empty()
             && self.has_place()
-            && !self.rejects()
-        {
+            && !self.rejects();
+        if easy && let Some(value) = value.take() {
             self.buffer.push_back(value);
-            Ok(())
-        } else {
-            Err(value)
         }
+        easy
     }
 
-    /// Sends a value.
-    pub(super) fn put(&mut self, value: T, wakes: &mut Wakes) -> Put<T> {
+    /// Sends the value, which is there.
+    pub(super) fn put(&mut self, value: &mut Option<T>, wakes: &mut Wakes) -> Put {
         if self.rejects() {
-            return Put::Closed(value);
+            return Put::Closed;
         }
         // SAFETY: the lock is held, and the claimed receiver is ended at once.
         if let Some(receiver) = unsafe { self.receivers.claim_first() } {
@@ -330,9 +340,9 @@ impl<T> State<T> {
             return Put::Done;
         }
         if !self.has_place() {
-            return Put::Full(value);
+            return Put::Full;
         }
-        self.buffer.push_back(value);
+        self.buffer.extend(value.take());
         self.notify_receive_watchers(wakes);
         Put::Done
     }
@@ -403,10 +413,10 @@ impl<T> State<T> {
 
     /// Finishes a send case that owns a place. Fails if the channel was closed in between: a receiver may have
     /// been told that nothing comes any more.
-    pub(super) fn finish_reserved(&mut self, value: T, wakes: &mut Wakes) -> Result<(), T> {
+    pub(super) fn finish_reserved(&mut self, value: &mut Option<T>, wakes: &mut Wakes) -> bool {
         self.reserved -= 1;
         if self.rejects() {
-            return Err(value);
+            return false;
         }
         // SAFETY: the lock is held, and the claimed receiver is ended at once.
         if let Some(receiver) = unsafe { self.receivers.claim_first() } {
@@ -414,10 +424,10 @@ impl<T> State<T> {
             unsafe { self.hand_over(receiver.as_ref(), value, wakes) };
             self.place_freed(wakes);
         } else {
-            self.buffer.push_back(value);
+            self.buffer.extend(value.take());
             self.notify_receive_watchers(wakes);
         }
-        Ok(())
+        true
     }
 
     /// A send case that owns a place will not use it.
@@ -428,17 +438,17 @@ impl<T> State<T> {
 
     /// Finishes a send case by handing its value to the receiver it was paired with. Fails if that receiver has
     /// withdrawn. The rendezvous was settled when the two were paired, so closing in between does not undo it.
-    pub(super) fn finish_ticket(&mut self, ticket: u64, value: T, wakes: &mut Wakes) -> Result<(), T> {
+    pub(super) fn finish_ticket(&mut self, ticket: u64, value: &mut Option<T>, wakes: &mut Wakes) -> bool {
         // SAFETY: `self` exists only under the lock.
         let Some(found) = (unsafe { self.paired.find_ticket(ticket) }) else {
-            return Err(value);
+            return false;
         };
         // SAFETY: found in this list under its lock; a paired receiver is ours to end.
         unsafe {
             self.paired.remove(found.as_ref());
             self.hand_over(found.as_ref(), value, wakes);
         }
-        Ok(())
+        true
     }
 
     /// A send case will not serve the receiver it was paired with. A plain receiver is served by what has come
@@ -457,8 +467,9 @@ impl<T> State<T> {
                 return;
             }
             // Senders may have queued up while the receiver was away: it must not go back beside them.
-            match self.take(Some(receiver), wakes) {
-                Take::Value(value) => self.hand_over(receiver, value, wakes),
+            let mut value = None;
+            match self.take(&mut value, Some(receiver), wakes) {
+                Take::Value => self.hand_over(receiver, &mut value, wakes),
                 Take::Closed => receiver.finish(Outcome::Closed, wakes),
                 Take::Paired => {}
                 Take::Empty | Take::NeedsWaker => {

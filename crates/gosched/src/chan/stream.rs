@@ -35,11 +35,13 @@ impl<T> Pending<T> {
                 let chan = receiver.chan().expect("just seen to be one");
                 let op = match &mut self.op {
                     Some(op) => op,
-                    None if chan.look().may_have_value() => match chan.try_take() {
-                        Ok(value) => return Poll::Ready(Some(value)),
-                        Err(_) => self.op.insert(Box::pin(RecvOp::new())),
-                    },
-                    None => self.op.insert(Box::pin(RecvOp::new())),
+                    None => {
+                        let mut value = None;
+                        if chan.try_take(&mut value).is_ok() {
+                            return Poll::Ready(value);
+                        }
+                        self.op.insert(Box::pin(RecvOp::new()))
+                    }
                 };
                 ready!(op.as_ref().poll(chan, cx)).ok()
             }

@@ -40,12 +40,12 @@ impl Snapshot {
         full: bool,
     ) -> Self {
         Self(
-            (len as u64) << LEN_SHIFT
-                | u64::from(closed) * CLOSED
-                | u64::from(abandoned) * ABANDONED
-                | u64::from(receivers) * RECEIVERS
-                | u64::from(senders) * SENDERS
-                | u64::from(full) * FULL,
+            ((len as u64) << LEN_SHIFT)
+                | (u64::from(closed) * CLOSED)
+                | (u64::from(abandoned) * ABANDONED)
+                | (u64::from(receivers) * RECEIVERS)
+                | (u64::from(senders) * SENDERS)
+                | (u64::from(full) * FULL),
         )
     }
 

@@ -93,9 +93,14 @@ unsafe impl<T: Send> Send for RecvArm<'_, T> {}
 impl<'a, T> RecvArm<'a, T> {
     /// An arm that receives from the operand.
     pub fn new<O: RecvOperand<Item = T> + ?Sized>(operand: &'a O) -> Self {
+        Self::of(operand.__recv_needs_a_receiver())
+    }
+
+    /// An arm that receives from this receiver; `None` is a nil channel.
+    pub fn of(receiver: Option<&'a Receiver<T>>) -> Self {
         Self {
             // From a nil channel and from `never()` alike nothing ever comes.
-            receiver: operand.__recv_needs_a_receiver().filter(|receiver| !receiver.is_nil()),
+            receiver: receiver.filter(|receiver| !receiver.is_nil()),
             node: Node::new(Kind::Case),
             slot: UnsafeCell::new(None),
             end: None,
@@ -142,8 +147,9 @@ impl<T> Drop for RecvArm<'_, T> {
     fn drop(&mut self) {
         let Some(receiver) = self.receiver else { return };
         // SAFETY: an arm is dropped only after the select that queued it has left all queues.
-        if let Some(value) = self.slot.with_mut(|slot| unsafe { (*slot).take() }) {
-            receiver.untake_case(value);
+        let slot = unsafe { self.slot.with_mut(|slot| &mut *slot) };
+        if slot.is_some() {
+            receiver.untake_case(slot);
         } else if let Some(end) = self.end {
             receiver.undo(end);
         }
@@ -167,7 +173,11 @@ pub struct SendArm<'a, T> {
 impl<'a, T> SendArm<'a, T> {
     /// An arm that sends to the operand.
     pub fn new<O: SendOperand<Item = T> + ?Sized>(operand: &'a O) -> Self {
-        let sender = operand.__send_needs_a_sender();
+        Self::of(operand.__send_needs_a_sender())
+    }
+
+    /// An arm that sends to this sender; `None` is a nil channel.
+    pub fn of(sender: Option<&'a Sender<T>>) -> Self {
         Self { sender, node: Node::new(Kind::Case), end: None, _pinned: std::marker::PhantomPinned }
     }
 

@@ -1,5 +1,7 @@
 //! The engine of every select: the macros' and [`Select`](super::Select)'s.
 //!
+//! 0. Try the cases that seem ready one by one, each under its own lock: what is chosen so was ready. Only "none is
+//!    ready" needs more than that.
 //! 1. Lock all distinct channels in the order of their addresses (S16).
 //! 2. Try the cases, in random order or, when biased, in the given one. All are judged at one instant (S05).
 //! 3. If none is ready: queue a node in each, all pointing at one [`Waiter`].
@@ -16,7 +18,7 @@
 use super::random::{Dice, random};
 use crate::chan::now;
 use crate::sys::lock::RawSpin;
-use crate::wait::list::Node;
+use crate::wait::list::{Home, Node};
 use crate::wait::selectable::{Attempt, End, Selectable};
 use crate::wait::waiter::{Outcome, Phase, Waiter, Wakes};
 use crate::wait::{Timer, WaitReason, wait_deadline, wait_for};
@@ -69,8 +71,8 @@ pub(super) enum Limit {
 pub(super) struct Engine {
     waiter: Waiter,
     biased: bool,
-    /// The order of the cases comes from here, and stays the same if they have to be tried once more.
-    seed: Cell<u64>,
+    /// The case that was drawn and needs a waker: with one it is tried first, or the dice would favour the others.
+    drawn: Cell<Option<u32>>,
     /// The time is up: do not queue again.
     give_up: Cell<bool>,
     /// Peers hold its address while it is queued.
@@ -82,7 +84,7 @@ impl Engine {
         Self {
             waiter: Waiter::shared(),
             biased,
-            seed: Cell::new(if biased { 0 } else { random() }),
+            drawn: Cell::new(None),
             give_up: Cell::new(limit == Limit::Try),
             _pinned: PhantomPinned,
         }
@@ -91,19 +93,54 @@ impl Engine {
     /// Blocks until a case is chosen or the time is up.
     #[track_caller]
     pub(super) fn run(self: Pin<&Self>, cases: &impl Cases, limit: Limit) -> Option<(usize, End)> {
-        if limit == Limit::Try && cases.count() == 1 && is_surely_quiet(cases) {
-            // One word tells the state of one channel at one instant: no lock (C26, S17).
-            return None;
-        }
-        if limit == Limit::Try || looks_ready(cases) {
-            // No waker is built for a select that need not wait.
-            match self.judge(cases, false, false) {
-                Verdict::Chosen(index, end) => return Some((index, end)),
-                Verdict::Nothing if limit == Limit::Try => return None,
-                _ => {}
+        match self.try_each(cases) {
+            Verdict::Chosen(index, end) => return Some((index, end)),
+            Verdict::Nothing if limit == Limit::Try => {
+                if cases.count() <= 1 {
+                    // One channel seen at one instant is a snapshot (C26, S17).
+                    return None;
+                }
+                match self.judge(cases, false, false) {
+                    Verdict::Chosen(index, end) => return Some((index, end)),
+                    Verdict::Nothing => return None,
+                    Verdict::NeedsWaker | Verdict::Pending => {}
+                }
             }
+            _ => {}
         }
         self.run_slow(cases, limit)
+    }
+
+    /// Tries the cases one by one, taking the lock of one that seems ready only. What it chooses was ready, at its
+    /// own instant; "nothing" says nothing about any common instant, unless there is only one case.
+    fn try_each(&self, cases: &impl Cases) -> Verdict {
+        let (mut inline, mut heap) = ([0; INLINE], Vec::new());
+        let room = scratch(&mut inline, &mut heap, cases.count());
+        let candidates = candidates(cases, room);
+        // With one candidate no dice are thrown, which is the commonest case and saves half the time.
+        let mut order = Order::new(&mut room[..candidates], self.biased, None);
+        while let Some(index) = order.next() {
+            let Some((source, node, slot)) = cases.case(index as usize) else { continue };
+            node.prepare(&self.waiter, index, slot);
+            // Declared before the guard: woken after the unlock.
+            let mut wakes = Wakes::new();
+            let _held = source.lock().map(Held::take);
+            // SAFETY: the lock is held; the node is prepared, in no list, and is not paired without `can_wait`.
+            let attempt = unsafe {
+                let attempt = source.attempt(node, false, &mut wakes);
+                source.publish();
+                attempt
+            };
+            match attempt {
+                Attempt::NotReady => {}
+                Attempt::Chosen(end) => return Verdict::Chosen(index as usize, end),
+                Attempt::Paired | Attempt::NeedsWaker => {
+                    self.drawn.set(Some(index));
+                    return Verdict::NeedsWaker;
+                }
+            }
+        }
+        Verdict::Nothing
     }
 
     #[cold]
@@ -177,6 +214,10 @@ impl Engine {
         loop {
             match self.waiter.phase() {
                 Phase::Idle => {
+                    // No waker is cloned for a select that need not wait.
+                    if let Verdict::Chosen(index, end) = self.try_each(cases) {
+                        return Poll::Ready(Some((index, end)));
+                    }
                     // SAFETY: this is the owner, in `Idle`.
                     unsafe { self.waiter.set_waker(cx.waker().clone()) };
                     let result = match self.judge(cases, true, !self.give_up.get()) {
@@ -213,17 +254,14 @@ impl Engine {
     fn update_bound(&self, cases: &impl Cases, index: usize, cx: &mut Context<'_>) -> bool {
         let Some((source, node, _)) = cases.case(index) else { return false };
         let mut waker: Option<Waker> = Some(cx.waker().clone());
-        let Some(lock) = source.lock() else { return false };
+        // The old waker, left in `waker`, is dropped after the unlock: it was declared first.
+        let Some(_held) = source.lock().map(Held::take) else { return false };
         // Under this lock a peer that was committing has finished.
-        lock.lock();
-        let paired = node.home() == crate::wait::list::Home::Paired;
+        let paired = node.home() == Home::Paired;
         if paired {
             // SAFETY: under its channel's lock it is still paired.
             unsafe { self.waiter.update_locked(&mut waker) };
         }
-        // SAFETY: locked above.
-        unsafe { lock.unlock() };
-        // The old waker is dropped here, after the unlock.
         paired
     }
 
@@ -232,7 +270,7 @@ impl Engine {
         dequeue_all(cases);
         // SAFETY: the owner has read the outcome and left every queue; no lock is held.
         unsafe { self.waiter.reset() };
-        self.seed.set(if self.biased { 0 } else { random() });
+        self.drawn.set(None);
         let (_, node, slot) = cases.case(index)?;
         match outcome {
             Outcome::Delivered if slot.is_null() => Some(End::Held(node.ticket())),
@@ -267,7 +305,7 @@ impl Engine {
         let mut wakes = Wakes::new();
         let (mut inline, mut heap) = ([std::ptr::null(); INLINE], Vec::new());
         let (mut order_inline, mut order_heap) = ([0; INLINE], Vec::new());
-        let order = scratch(&mut order_inline, &mut order_heap, count);
+        let room = scratch(&mut order_inline, &mut order_heap, count);
         let locks = Locks::take(cases, scratch(&mut inline, &mut heap, count));
         match self.waiter.phase() {
             Phase::Idle => {}
@@ -281,14 +319,24 @@ impl Engine {
             }
             Phase::Bound(_) | Phase::Done(..) => return Verdict::Pending,
         }
-        let mut verdict = self.try_cases(cases, order, can_wait, &mut wakes);
+        // Under the locks a word that looks quiet is the truth.
+        let ready = candidates(cases, room);
+        let mut order = Order::new(&mut room[..ready], self.biased, self.drawn.take());
+        let mut verdict = self.try_cases(cases, &mut order, can_wait, &mut wakes);
         if park && matches!(verdict, Verdict::Nothing) {
             self.waiter.start_waiting();
-            each(cases, |source, node, _| {
-                // SAFETY: the lock is held. `try_cases` has prepared the node. It and the waiter stay in place:
-                // both are pinned or in the frame of `run`, whose owners cancel before they let go of them.
+            for (index, place) in room.iter_mut().enumerate() {
+                *place = index as u32;
+            }
+            // In random order: of several cases on one channel the first one queued is served.
+            let mut order = Order::new(room, self.biased, None);
+            while let Some(index) = order.next() {
+                let Some((source, node, slot)) = cases.case(index as usize) else { continue };
+                node.prepare(&self.waiter, index, slot);
+                // SAFETY: the lock is held; the node is prepared, in no list. It and the waiter stay in place: both
+                // are pinned or in the frame of `run`, whose owners cancel before they let go of them.
                 unsafe { source.enqueue(node, &mut wakes) };
-            });
+            }
             verdict = Verdict::Pending;
         }
         each(cases, |source, _, _| {
@@ -301,32 +349,82 @@ impl Engine {
     }
 
     /// Tries the cases in their order until one is chosen. All locks are held.
-    fn try_cases(&self, cases: &impl Cases, order: &mut [u32], can_wait: bool, wakes: &mut Wakes) -> Verdict {
-        let count = order.len();
-        for (index, place) in order.iter_mut().enumerate() {
-            *place = index as u32;
-        }
-        let mut dice = Dice::new(self.seed.get());
-        let mut chosen = None;
-        for at in 0..count {
-            if !self.biased {
-                // Fisher and Yates, as far as needed.
-                order.swap(at, at + dice.below((count - at) as u32) as usize);
-            }
-            let index = order[at];
+    fn try_cases(
+        &self,
+        cases: &impl Cases,
+        order: &mut Order<'_>,
+        can_wait: bool,
+        wakes: &mut Wakes,
+    ) -> Verdict {
+        while let Some(index) = order.next() {
             let Some((source, node, slot)) = cases.case(index as usize) else { continue };
             node.prepare(&self.waiter, index, slot);
             // SAFETY: the lock is held; the node is prepared, in no list, and stays in place if it gets paired,
             // as for queueing.
             match unsafe { source.attempt(node, can_wait, wakes) } {
-                Attempt::NotReady => continue,
-                Attempt::Chosen(end) => chosen = Some(Verdict::Chosen(index as usize, end)),
-                Attempt::Paired => chosen = Some(Verdict::Pending),
-                Attempt::NeedsWaker => chosen = Some(Verdict::NeedsWaker),
+                Attempt::NotReady => {}
+                Attempt::Chosen(end) => return Verdict::Chosen(index as usize, end),
+                Attempt::Paired => return Verdict::Pending,
+                Attempt::NeedsWaker => {
+                    self.drawn.set(Some(index));
+                    return Verdict::NeedsWaker;
+                }
             }
-            break;
         }
-        chosen.unwrap_or(Verdict::Nothing)
+        Verdict::Nothing
+    }
+}
+
+/// The order in which cases are tried: drawn by Fisher and Yates, as far as needed, so that each of those that
+/// are ready comes first with the same probability.
+struct Order<'s> {
+    cases: &'s mut [u32],
+    drawn: usize,
+    biased: bool,
+    /// Whether the first one is given and not drawn.
+    first_is_set: bool,
+    /// Made at the first throw.
+    dice: Option<Dice>,
+}
+
+impl<'s> Order<'s> {
+    fn new(cases: &'s mut [u32], biased: bool, first: Option<u32>) -> Self {
+        let first = first.and_then(|first| cases.iter().position(|case| *case == first));
+        if let Some(at) = first {
+            cases.swap(0, at);
+        }
+        Self { cases, drawn: 0, biased, first_is_set: first.is_some(), dice: None }
+    }
+
+    fn next(&mut self) -> Option<u32> {
+        let left = self.cases.len() - self.drawn;
+        if left == 0 {
+            return None;
+        }
+        if !self.biased && left > 1 && !self.first_is_set {
+            let dice = self.dice.get_or_insert_with(|| Dice::new(random()));
+            self.cases.swap(self.drawn, self.drawn + dice.below(left as u32) as usize);
+        }
+        self.first_is_set = false;
+        self.drawn += 1;
+        Some(self.cases[self.drawn - 1])
+    }
+}
+
+/// One lock, held.
+struct Held<'s>(&'s RawSpin);
+
+impl<'s> Held<'s> {
+    fn take(lock: &'s RawSpin) -> Self {
+        lock.lock();
+        Self(lock)
+    }
+}
+
+impl Drop for Held<'_> {
+    fn drop(&mut self) {
+        // SAFETY: taken in `take`.
+        unsafe { self.0.unlock() };
     }
 }
 
@@ -340,6 +438,19 @@ fn scratch<'s, X: Copy>(inline: &'s mut [X; INLINE], heap: &'s mut Vec<X>, count
     }
 }
 
+/// Lists the cases that seem ready, and those without a lock: time has no word to look at.
+fn candidates(cases: &impl Cases, room: &mut [u32]) -> usize {
+    let mut count = 0;
+    for index in 0..room.len() {
+        let Some((source, ..)) = cases.case(index) else { continue };
+        if source.looks_ready() || source.lock().is_none() {
+            room[count] = index as u32;
+            count += 1;
+        }
+    }
+    count
+}
+
 /// Runs `f` for each case that is not nil.
 fn each(cases: &impl Cases, mut f: impl FnMut(&dyn Selectable, &Node, *mut ())) {
     for index in 0..cases.count() {
@@ -349,26 +460,14 @@ fn each(cases: &impl Cases, mut f: impl FnMut(&dyn Selectable, &Node, *mut ())) 
     }
 }
 
-/// Whether the only case has a lock and its word says that it is not ready, or it is nil.
-fn is_surely_quiet(cases: &impl Cases) -> bool {
-    cases.case(0).is_none_or(|(source, _, _)| source.lock().is_some() && !source.looks_ready())
-}
-
-/// Whether some case seems to be ready.
-fn looks_ready(cases: &impl Cases) -> bool {
-    (0..cases.count()).any(|i| cases.case(i).is_some_and(|(source, _, _)| source.looks_ready()))
-}
-
 /// Takes the nodes out of their queues, one lock at a time.
 fn dequeue_all(cases: &impl Cases) {
     each(cases, |source, node, _| {
-        let Some(lock) = source.lock() else { return };
-        lock.lock();
-        // SAFETY: locked above; the node was given to this source only.
+        let Some(_held) = source.lock().map(Held::take) else { return };
+        // SAFETY: the lock is held; the node was given to this source only.
         unsafe {
             source.dequeue(node);
             source.publish();
-            lock.unlock();
         }
     });
 }

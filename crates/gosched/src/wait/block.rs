@@ -177,7 +177,9 @@ const EAGER: u32 = 4;
 struct Blocker {
     reason: WaitReason,
     at: &'static Location<'static>,
-    /// Wakes have been answered that may have been meant for an outer poll.
+    /// We were called inside the poll of another future.
+    nested: bool,
+    /// Wakes have been answered that may have been meant for that one.
     answered: bool,
     eager: u32,
     thread: Option<thread::Current>,
@@ -186,7 +188,7 @@ struct Blocker {
 impl Blocker {
     #[inline]
     fn new(reason: WaitReason, at: &'static Location<'static>) -> Self {
-        Self { reason, at, answered: false, eager: EAGER, thread: None }
+        Self { reason, at, nested: false, answered: false, eager: EAGER, thread: None }
     }
 
     /// Polls once, with the waker of whatever runs here *now*: a user's own coroutine may have moved us.
@@ -195,6 +197,7 @@ impl Blocker {
         match suspendable() {
             Some(spot) => {
                 let waker = waker(spot.task);
+                self.nested = spot.task.depth.get() > 0;
                 let _depth = Depth::enter(spot.task);
                 future.poll(&mut Context::from_waker(&waker))
             }
@@ -232,7 +235,7 @@ impl Blocker {
 impl Drop for Blocker {
     #[inline]
     fn drop(&mut self) {
-        if self.answered {
+        if self.answered && (self.nested || self.thread.is_some()) {
             self.renotify();
         }
     }
@@ -241,6 +244,7 @@ impl Drop for Blocker {
 impl Blocker {
     /// A wake that was answered here may have been meant for the future inside whose `poll` we were called:
     /// leave a note, so that it is polled again.
+    #[cold]
     fn renotify(&mut self) {
         if let Some(task) = current::current_task()
             && task.depth.get() > 0

@@ -20,7 +20,7 @@
 //! The store of the outcome (release) is a peer's last touch of the owner's memory: the owner may return, and
 //! its frame disappear, as soon as it has read that store (acquire). Hence the waker is taken out before.
 
-use crate::sys::prim::{AtomicU32, Ordering, UnsafeCell, spin_hint};
+use crate::sys::prim::{AtomicU32, Ordering, UnsafeCell, spin_hint, yield_thread};
 use std::task::Waker;
 
 const IDLE: u32 = 0;
@@ -158,7 +158,7 @@ impl Waiter {
             return false;
         }
         // SAFETY: in `UPDATING` no peer can claim, hence none touches the waker.
-        self.waker.with_mut(|w| unsafe { std::mem::swap(&mut *w, waker) });
+        self.waker.with_mut(|w| *waker = unsafe { w.replace(waker.take()) });
         // Release: pairs with the claim of a peer, who will take this waker.
         self.word.store(WAITING, Ordering::Release);
         true
@@ -171,7 +171,7 @@ impl Waiter {
     /// The caller holds the lock under which it is queued or paired and has seen, under it, that it still is.
     pub(crate) unsafe fn update_locked(&self, waker: &mut Option<Waker>) {
         // SAFETY: peers touch the waker of a plain or paired waiter under that lock only.
-        self.waker.with_mut(|w| unsafe { std::mem::swap(&mut *w, waker) });
+        self.waker.with_mut(|w| *waker = unsafe { w.replace(waker.take()) });
     }
 
     // ---- a peer's transitions, all under the lock of the queue that holds the node ----
@@ -190,6 +190,7 @@ impl Waiter {
             // One queue, one lock: being found there is being claimable.
             return true;
         }
+        let mut rounds = 0u32;
         loop {
             match self.word.compare_exchange(
                 WAITING,
@@ -198,8 +199,13 @@ impl Waiter {
                 Ordering::Acquire,
             ) {
                 Ok(_) => return true,
-                // The owner swaps two words: as short as the critical sections of a spin lock.
-                Err(UPDATING) => spin_hint(),
+                // The owner swaps two words: as short as the critical sections of a spin lock, and as there it
+                // may have been taken off its processor.
+                Err(UPDATING) if rounds < 64 => {
+                    rounds += 1;
+                    spin_hint();
+                }
+                Err(UPDATING) => yield_thread(),
                 Err(_) => return false,
             }
         }
@@ -271,8 +277,8 @@ impl Drop for Wakes {
         if let Some(waker) = self.second.take() {
             waker.wake();
         }
-        for waker in self.more.drain(..) {
-            waker.wake();
+        if !self.more.is_empty() {
+            self.more.drain(..).for_each(Waker::wake);
         }
     }
 }
