@@ -4,7 +4,7 @@
 
 use super::state::{Put, State, Take};
 use super::word::{Snapshot, Word};
-use crate::sys::lock::{RawSpin, Spin};
+use crate::sys::lock::{RawSpin, Spin, SpinGuard};
 use crate::sys::prim::{AtomicBool, AtomicUsize, Ordering};
 use crate::wait::selectable::End;
 use crate::wait::waiter::Wakes;
@@ -92,13 +92,22 @@ impl<T> Chan<T> {
     /// Runs `f` under the lock, publishes, unlocks and wakes.
     #[inline]
     pub(super) fn locked<R>(&self, f: impl FnOnce(&mut State<T>, &mut Wakes) -> R) -> R {
-        // Declared first, dropped last: the wakers are woken after the unlock.
+        self.finish_locked(self.state.lock(), f)
+    }
+
+    /// The same with the lock held already.
+    #[inline]
+    fn finish_locked<R>(
+        &self,
+        mut state: SpinGuard<'_, State<T>>,
+        f: impl FnOnce(&mut State<T>, &mut Wakes) -> R,
+    ) -> R {
         let mut wakes = Wakes::new();
-        let mut state = self.state.lock();
         let result = f(&mut state, &mut wakes);
         self.word.publish(state.snapshot());
+        // The wakers are woken after the unlock.
         drop(state);
-        drop(wakes);
+        wakes.wake();
         result
     }
 
@@ -134,18 +143,18 @@ impl<T> Chan<T> {
             self.word.publish(state.snapshot());
             return Ok(());
         }
-        drop(state);
-        self.try_take_slow(out)
+        self.try_take_slow(state, out)
     }
 
-    #[cold]
-    fn try_take_slow(&self, out: &mut Option<T>) -> Result<(), NoValue> {
-        self.locked(|state, wakes| match state.take(out, None, wakes) {
+    /// The rest of [`Chan::try_take`], with the lock still held.
+    #[inline(never)]
+    fn try_take_slow(&self, state: SpinGuard<'_, State<T>>, out: &mut Option<T>) -> Result<(), NoValue> {
+        match self.finish_locked(state, |state, wakes| state.take(out, None, wakes)) {
             Take::Value => Ok(()),
             Take::Empty => Err(NoValue::Empty),
             Take::Closed => Err(NoValue::Closed),
             Take::Paired | Take::NeedsWaker => Err(NoValue::NeedsWaker),
-        })
+        }
     }
 
     /// Sends the value, which is there, if there is a place or a receiver.
@@ -163,13 +172,13 @@ impl<T> Chan<T> {
             self.word.publish(state.snapshot());
             return Put::Done;
         }
-        drop(state);
-        self.try_put_slow(value)
+        self.try_put_slow(state, value)
     }
 
-    #[cold]
-    fn try_put_slow(&self, value: &mut Option<T>) -> Put {
-        self.locked(|state, wakes| state.put(value, wakes))
+    /// The rest of [`Chan::try_put`], with the lock still held.
+    #[inline(never)]
+    fn try_put_slow(&self, state: SpinGuard<'_, State<T>>, value: &mut Option<T>) -> Put {
+        self.finish_locked(state, |state, wakes| state.put(value, wakes))
     }
 
     /// Finishes a chosen send case.

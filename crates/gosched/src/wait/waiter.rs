@@ -239,14 +239,13 @@ impl Waiter {
     }
 }
 
-/// Wakers collected under a lock; they are woken when this is dropped, which must come after the unlock.
+/// Wakers collected under a lock, to be woken after the unlock by [`Wakes::wake`].
 ///
-/// Declared before the guard of the lock, it is dropped after it, also when something panics in between.
+/// Dropping it wakes them too: nobody may be forgotten if something panics in between.
 #[derive(Debug, Default)]
 pub(crate) struct Wakes {
     first: Option<Waker>,
-    second: Option<Waker>,
-    /// Only watchers (`Select::ready`) and mass wake-ups come here.
+    /// Few critical sections wake more than one: a freed place with a watcher, a mass wake-up.
     more: Vec<Waker>,
 }
 
@@ -260,25 +259,30 @@ impl Wakes {
     pub(crate) fn push(&mut self, waker: Option<Waker>) {
         if self.first.is_none() {
             self.first = waker;
-        } else if self.second.is_none() {
-            self.second = waker;
         } else {
             self.more.extend(waker);
+        }
+    }
+
+    /// Wakes them, in order. The common case, at most one, leaves nothing behind that wants dropping.
+    #[inline]
+    pub(crate) fn wake(mut self) {
+        if self.more.capacity() > 0 {
+            return drop(self);
+        }
+        let first = self.first.take();
+        std::mem::forget(self);
+        if let Some(waker) = first {
+            waker.wake();
         }
     }
 }
 
 impl Drop for Wakes {
-    #[inline]
     fn drop(&mut self) {
         if let Some(waker) = self.first.take() {
             waker.wake();
         }
-        if let Some(waker) = self.second.take() {
-            waker.wake();
-        }
-        if !self.more.is_empty() {
-            self.more.drain(..).for_each(Waker::wake);
-        }
+        self.more.drain(..).for_each(Waker::wake);
     }
 }
