@@ -22,9 +22,9 @@ use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use mock::{Receiver, RecvError, SendError, Sender, bounded};
-// The expansion says `$crate::select::__private`, and this test binary is that crate.
-mod select {
-    pub(crate) use super::mock::select::__private;
+// The expansion says `$crate::__select`, and this test binary is that crate.
+mod __select {
+    pub(crate) use super::mock::select::__private::*;
 }
 
 fn full() -> (Sender<i32>, Receiver<i32>) {

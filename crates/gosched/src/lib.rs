@@ -27,10 +27,16 @@ mod wait;
 pub mod chan;
 #[cfg(not(loom))]
 pub mod runtime;
-pub mod select;
+mod select;
 pub mod sync;
 #[cfg(not(loom))]
 pub mod time;
+
+/// What the select macros expand to. Not for use by hand; it may change in any release.
+#[doc(hidden)]
+pub mod __select {
+    pub use crate::select::__private::*;
+}
 
 #[cfg(not(loom))]
 /// Goroutines: starting them with settings, waiting for them, and what belongs to one.
@@ -43,6 +49,9 @@ pub mod goroutine {
 pub use gosched_macros::main;
 #[cfg(not(loom))]
 pub use runtime::{Runtime, run};
+pub use select::{
+    ReadyTimeoutError, Select, SelectTimeoutError, SelectedOperation, TryReadyError, TrySelectError,
+};
 #[cfg(not(loom))]
 pub use spawn::{
     JoinHandle, LocalKey, blocking, blocking_async, current, go, go_async, goexit, num_goroutine, scope,

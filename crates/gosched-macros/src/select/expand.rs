@@ -134,7 +134,7 @@ impl Names {
         let numbered =
             |name: &str| (0..invocation.cases.len()).map(|i| local(&format!("{name}{i}"))).collect();
         Names {
-            private: quote!(#library::select::__private),
+            private: quote!(#library::__select),
             operands: numbered("operand"),
             arms: numbered("arm"),
             wait: local("wait"),

@@ -13,17 +13,17 @@ use std::rc::Rc;
 /// The shell, as the library writes it.
 #[macro_export]
 macro_rules! select {
-    ($($case:tt)*) => { $crate::select::__private::select_impl! { $crate select $($case)* } };
+    ($($case:tt)*) => { $crate::__select::select_impl! { $crate select $($case)* } };
 }
 /// The shell with a bias.
 #[macro_export]
 macro_rules! select_biased {
-    ($($case:tt)*) => { $crate::select::__private::select_impl! { $crate select_biased $($case)* } };
+    ($($case:tt)*) => { $crate::__select::select_impl! { $crate select_biased $($case)* } };
 }
 /// The shell for futures.
 #[macro_export]
 macro_rules! select_async {
-    ($($case:tt)*) => { $crate::select::__private::select_impl! { $crate select_async $($case)* } };
+    ($($case:tt)*) => { $crate::__select::select_impl! { $crate select_async $($case)* } };
 }
 
 #[derive(Debug, PartialEq)]

@@ -25,7 +25,7 @@ use std::time::{Duration, Instant};
 ///
 /// ```
 /// use gosched::chan::{Receiver, unbounded};
-/// use gosched::select::Select;
+/// use gosched::Select;
 ///
 /// fn first<T>(receivers: &[Receiver<T>]) -> Option<T> {
 ///     let mut select = Select::new();

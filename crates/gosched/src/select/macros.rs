@@ -104,7 +104,7 @@
 #[macro_export]
 macro_rules! select {
     ($($cases:tt)*) => {
-        $crate::select::__private::select_impl! { $crate select $($cases)* }
+        $crate::__select::select_impl! { $crate select $($cases)* }
     };
 }
 
@@ -131,7 +131,7 @@ macro_rules! select {
 #[macro_export]
 macro_rules! select_biased {
     ($($cases:tt)*) => {
-        $crate::select::__private::select_impl! { $crate select_biased $($cases)* }
+        $crate::__select::select_impl! { $crate select_biased $($cases)* }
     };
 }
 
@@ -160,7 +160,7 @@ macro_rules! select_biased {
 #[macro_export]
 macro_rules! select_async {
     ($($cases:tt)*) => {
-        $crate::select::__private::select_impl! { $crate select_async $($cases)* }
+        $crate::__select::select_impl! { $crate select_async $($cases)* }
     };
 }
 
@@ -186,6 +186,6 @@ macro_rules! select_async {
 #[macro_export]
 macro_rules! select_async_biased {
     ($($cases:tt)*) => {
-        $crate::select::__private::select_impl! { $crate select_async_biased $($cases)* }
+        $crate::__select::select_impl! { $crate select_async_biased $($cases)* }
     };
 }
