@@ -3,8 +3,8 @@
 
 #![allow(non_snake_case)]
 
-use gosched::chan::*;
 use gosched::__select::*;
+use gosched::chan::*;
 use gosched::{ReadyTimeoutError, Select, SelectTimeoutError, TryReadyError, TrySelectError};
 use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind};

@@ -141,6 +141,12 @@ impl FiberRef {
         self.get().size
     }
 
+    /// Whether it is in the middle of a job.
+    #[inline]
+    pub(crate) fn is_busy(self) -> bool {
+        self.get().busy.get()
+    }
+
     /// Starts `job`, or continues the one that was suspended (`job` is then ignored). Returns whether it has
     /// ended.
     ///

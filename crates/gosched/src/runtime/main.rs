@@ -5,6 +5,7 @@ use crate::wait::wait;
 use std::future::Future;
 
 /// Runs a plain `main`.
+#[track_caller]
 pub fn main<T: Send>(builder: Builder, body: fn() -> T) -> T {
     match builder.build() {
         Ok(runtime) => runtime.run(body),
@@ -13,6 +14,7 @@ pub fn main<T: Send>(builder: Builder, body: fn() -> T) -> T {
 }
 
 /// Runs an `async fn main`.
+#[track_caller]
 pub fn main_async<F: Future + Send>(builder: Builder, body: F) -> F::Output
 where
     F::Output: Send,

@@ -70,6 +70,7 @@ impl Runtime {
     /// A panic of `f` is passed on. Panics when called by a goroutine: start another goroutine, or a
     /// [`scope`](crate::scope), instead. If `f` calls [`goexit`](crate::goexit), it panics once all other
     /// goroutines have ended.
+    #[track_caller]
     pub fn run<F, T>(&self, f: F) -> T
     where
         F: FnOnce() -> T + Send,

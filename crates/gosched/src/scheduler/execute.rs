@@ -1,5 +1,6 @@
 //! Running a goroutine on a fiber, and what happens at its end.
 
+use super::shared::Shared;
 use super::worker::Worker;
 use crate::fiber::coro::{Backend, FiberRef, Hooks};
 use crate::task::current::{context_ptr, set_context};
@@ -96,20 +97,15 @@ impl Worker {
         match task.stack_log2.get() {
             0 => match self.fibers(Vec::pop) {
                 Some(fiber) => Ok(fiber),
-                None => self.new_fiber(self.shared.config.stack_size),
+                None => self.shared.new_fiber(self.shared.config.stack_size),
             },
-            log2 => self.new_fiber(1 << log2),
+            log2 => self.shared.new_fiber(1 << log2),
         }
-    }
-
-    #[cold]
-    fn new_fiber(&self, size: usize) -> std::io::Result<FiberRef> {
-        FiberRef::new(size, self.shared.config.backend, HOOKS)
     }
 
     /// Makes sure that this worker can run something, so that a runtime that was built can run.
     pub(crate) fn prepare(&self) -> std::io::Result<()> {
-        let fiber = self.new_fiber(self.shared.config.stack_size)?;
+        let fiber = self.shared.new_fiber(self.shared.config.stack_size)?;
         self.fibers(|fibers| fibers.push(fiber));
         Ok(())
     }
@@ -168,6 +164,14 @@ impl Worker {
             self.stash.set(Some(task));
             None
         }
+    }
+}
+
+impl Shared {
+    /// A fiber without a job. Made by workers, and by those who start a goroutine with a stack of its own size.
+    #[cold]
+    pub(super) fn new_fiber(&self, size: usize) -> std::io::Result<FiberRef> {
+        FiberRef::new(size, self.config.backend, HOOKS)
     }
 }
 
@@ -243,14 +247,16 @@ fn poll_future(task: TaskRef) {
 /// The body is over and its output stored: tells who waits, and lets the header go.
 fn finish(task: TaskRef) {
     // Users' destructors run while the goroutine is still one: they may block.
-    let locals = task.with_extra(|extra| extra.as_mut().and_then(|extra| extra.locals.take()));
-    drop(locals);
+    task.drop_locals();
     if task.join.has_handle() {
         task.state.close();
         if task.join.finish() == Last::No {
             here().count_end();
             return;
         }
+        // The handle went away meanwhile, so the output is ours to drop. Its destructor may block, and a closed
+        // task cannot be woken.
+        task.state.open();
     }
     // SAFETY: no handle is left, so this side is the last.
     unsafe { pool::discard_output(task) };
@@ -274,7 +280,7 @@ impl Worker {
     }
 
     /// The shared half, for those who outlive the worker.
-    pub(crate) fn shared(&self) -> &Arc<super::Shared> {
+    pub(crate) fn shared(&self) -> &Arc<Shared> {
         &self.shared
     }
 }

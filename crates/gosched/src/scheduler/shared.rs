@@ -222,6 +222,19 @@ impl Shared {
         }
     }
 
+    /// Gets the stack of a goroutine that wants one of its own size, now: one that cannot be had is an error of
+    /// its spawn. In `starved` such a goroutine could wait for ever, as no stack that is given back need fit.
+    #[cold]
+    fn give_stack(&self, task: TaskRef) -> Result<(), Refused> {
+        match self.new_fiber(1 << task.stack_log2.get()) {
+            Ok(fiber) => {
+                task.fiber.set(Some(fiber));
+                Ok(())
+            }
+            Err(error) => Err(Refused::NoStack(error.to_string().into())),
+        }
+    }
+
     #[cold]
     fn refusal(&self) -> Option<Refused> {
         let why = lock(&self.starved_why);
@@ -265,6 +278,9 @@ impl Schedule for Shared {
             && let Some(refused) = self.refusal()
         {
             return Err(refused);
+        }
+        if task.stack_log2.get() != 0 && task.is_stackful() {
+            self.give_stack(task)?;
         }
         match self.local() {
             Some(worker) => {

@@ -130,11 +130,20 @@ impl Shared {
 
     /// Ends a goroutine that the caller owns and that will not run any more.
     pub(super) fn end_queued(&self, task: TaskRef) {
+        if let Some(fiber) = task.fiber.get()
+            && !fiber.is_busy()
+        {
+            // A stack of its own size that it has not started on.
+            task.fiber.set(None);
+            // SAFETY: no job, and the task, which the caller owns, had the only reference.
+            unsafe { fiber.destroy() };
+        }
         if task.fiber.get().is_none() {
             // Not started, or between polls: nobody is inside, so it can be dropped.
             let cancel = task.vtable.get().cancel;
             // SAFETY: the caller owns the task, and its body is not running.
             unsafe { cancel(task) };
+            task.drop_locals();
         }
         let abandoned = task.fiber.take().is_some();
         if abandoned {

@@ -34,6 +34,8 @@ pub(crate) struct Worker {
     /// Ticks until the next fair turn.
     fair_in: Cell<u32>,
     slot_turns: Cell<u32>,
+    /// Which of the two queues is looked at first the next time.
+    ring_first: Cell<bool>,
     pinned_slot: Cell<Option<TaskRef>>,
     pinned: UnsafeCell<VecDeque<TaskRef>>,
     /// A task that a fiber took from the queues but must be resumed by the loop.
@@ -55,6 +57,7 @@ impl Worker {
             tick: Cell::new(0),
             fair_in: Cell::new(FAIR_TICK),
             slot_turns: Cell::new(SLOT_TURNS),
+            ring_first: Cell::new(false),
             pinned_slot: Cell::new(None),
             pinned: UnsafeCell::new(VecDeque::with_capacity(64)),
             stash: Cell::new(None),
@@ -171,7 +174,7 @@ impl Worker {
             return Some(task);
         }
         self.remote().inbox.take(|task| self.pinned(|queue| queue.push_back(task)));
-        self.next_slot().or_else(|| self.next_queued(tick))
+        self.next_slot().or_else(|| self.next_queued())
     }
 
     /// What may not wait for this worker to run out of work: timers, and the injector's head.
@@ -208,14 +211,18 @@ impl Worker {
         }
     }
 
-    /// The queues, in turn, so that neither kind starves the other.
+    /// The queues, in turn, so that neither kind starves the other. In turn among the looks at the queues, not
+    /// by the tick: a chain of goroutines that wake each other lets the queues have every 62nd tick, which
+    /// would always be the same queue's.
     #[inline]
-    fn next_queued(&self, tick: u32) -> Option<TaskRef> {
+    fn next_queued(&self) -> Option<TaskRef> {
         self.slot_turns.set(SLOT_TURNS);
-        if tick.is_multiple_of(2) {
-            self.pinned(VecDeque::pop_front).or_else(|| self.remote().ring.pop())
-        } else {
+        let ring_first = self.ring_first.get();
+        self.ring_first.set(!ring_first);
+        if ring_first {
             self.remote().ring.pop().or_else(|| self.pinned(VecDeque::pop_front))
+        } else {
+            self.pinned(VecDeque::pop_front).or_else(|| self.remote().ring.pop())
         }
     }
 

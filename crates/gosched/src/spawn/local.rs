@@ -1,5 +1,6 @@
 //! Values that belong to one goroutine.
 
+use crate::sys::threads::discard_payload;
 use crate::task::TaskRef;
 use crate::task::current::current_task;
 use std::any::Any;
@@ -9,11 +10,22 @@ use std::fmt;
 use std::ptr::NonNull;
 
 /// The values of one goroutine, by the address of their key.
-type Values = HashMap<usize, Box<dyn Any + Send>>;
+#[derive(Default)]
+struct Values(HashMap<usize, Box<dyn Any + Send>>);
+
+impl Drop for Values {
+    fn drop(&mut self) {
+        for (_, value) in self.0.drain() {
+            // The panic hook has told of a destructor's panic. It must not keep the others from being dropped,
+            // and it comes too late to be the goroutine's.
+            discard_payload(value);
+        }
+    }
+}
 
 thread_local! {
     /// Those of a thread that runs no goroutine.
-    static OF_THREAD: RefCell<Values> = RefCell::new(HashMap::new());
+    static OF_THREAD: RefCell<Values> = RefCell::new(Values::default());
 }
 
 /// A value of which each goroutine has its own. Made by [`goroutine_local!`](crate::goroutine_local).
@@ -53,7 +65,7 @@ impl<T: Send + 'static> LocalKey<T> {
                 // Made without touching the map: the expression may use other keys, or this one.
                 let fresh: Box<dyn Any + Send> = Box::new((self.init)());
                 self.edit(|values| {
-                    values.entry(self.address()).or_insert(fresh);
+                    values.0.entry(self.address()).or_insert(fresh);
                 });
                 self.find().expect("it was just put in")
             }
@@ -68,7 +80,7 @@ impl<T: Send + 'static> LocalKey<T> {
     }
 
     fn find(&'static self) -> Option<NonNull<T>> {
-        self.edit(|values| values.get(&self.address())?.downcast_ref::<T>().map(NonNull::from))
+        self.edit(|values| values.0.get(&self.address())?.downcast_ref::<T>().map(NonNull::from))
     }
 
     /// Calls `f`, which runs no code of the user, with the map of whoever calls.
@@ -82,7 +94,7 @@ impl<T: Send + 'static> LocalKey<T> {
     fn edit_task<R>(task: TaskRef, f: impl FnOnce(&mut Values) -> R) -> R {
         task.with_extra(|extra| {
             let locals = &mut extra.get_or_insert_default().locals;
-            let values = locals.get_or_insert_with(|| Box::new(Values::new()));
+            let values = locals.get_or_insert_with(|| Box::new(Values::default()));
             f(values.downcast_mut().expect("only this module stores locals"))
         })
     }

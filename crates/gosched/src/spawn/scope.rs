@@ -1,15 +1,18 @@
 //! Goroutines that may borrow from their creator's stack.
 
+use super::Goexit;
 use super::builder;
 use super::handle::JoinHandle;
 use super::target::Spec;
-use crate::sys::global::{Mutex, lock};
+use crate::sys::global::{Mutex, MutexGuard, lock};
 use crate::sys::lock::Spin;
+use crate::sys::threads::discard_payload;
 use crate::wait::{WaitReason, wait_for};
 use std::any::Any;
 use std::fmt;
 use std::future::poll_fn;
 use std::marker::PhantomData;
+use std::mem;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::pin::pin;
 use std::sync::Arc;
@@ -17,13 +20,18 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Poll, Waker};
 use std::thread;
 
+type Payload = Box<dyn Any + Send>;
+
 /// What a scope and its children share. Counted, so that a child's last touch of it needs no care.
 #[derive(Default)]
 struct Data {
     running: AtomicUsize,
+    /// How many children there have been: the next one's number.
+    children: AtomicUsize,
     waiter: Spin<Option<Waker>>,
-    /// The first panic of a child that nobody has joined.
-    panic: Mutex<Option<Box<dyn Any + Send>>>,
+    /// The panics of children, in the order in which they ended, until a `join` takes its own. They are kept
+    /// here and not with the handles, so that none is lost with a handle that is dropped or forgotten.
+    panics: Mutex<Vec<(usize, Payload)>>,
 }
 
 impl<T: Default> Default for Spin<T> {
@@ -33,6 +41,31 @@ impl<T: Default> Default for Spin<T> {
 }
 
 impl Data {
+    fn panics(&self) -> MutexGuard<'_, Vec<(usize, Payload)>> {
+        lock(&self.panics)
+    }
+
+    fn panicked(&self, child: usize, payload: Payload) {
+        self.panics().push((child, payload));
+    }
+
+    /// The panic of one child, if it has panicked.
+    fn take_panic(&self, child: usize) -> Option<Payload> {
+        let mut panics = self.panics();
+        let at = panics.iter().position(|(other, _)| *other == child)?;
+        Some(panics.remove(at).1)
+    }
+
+    /// The first panic that nobody has joined. A child that has ended itself (`goexit`) has not panicked.
+    fn first_panic(&self) -> Option<Payload> {
+        let panics = mem::take(&mut *self.panics());
+        let mut panics =
+            panics.into_iter().map(|(_, payload)| payload).filter(|payload| !payload.is::<Goexit>());
+        let first = panics.next();
+        panics.for_each(discard_payload);
+        first
+    }
+
     fn child_ended(&self) {
         // AcqRel: whoever sees zero sees all that the children did.
         if self.running.fetch_sub(1, Ordering::AcqRel) == 1 {
@@ -72,13 +105,16 @@ impl fmt::Debug for Scope<'_, '_> {
     }
 }
 
-/// Where a child leaves its result.
-type Packet<T> = Arc<Mutex<Option<thread::Result<T>>>>;
+/// Where a child leaves what it returns.
+type Packet<T> = Arc<Mutex<Option<T>>>;
 
 /// The right to wait for a goroutine of a scope. See [`Scope::go`].
 pub struct ScopedJoinHandle<'scope, T> {
     handle: JoinHandle<()>,
     packet: Packet<T>,
+    data: Arc<Data>,
+    /// The child's number in the scope.
+    number: usize,
     scope: PhantomData<&'scope ()>,
 }
 
@@ -97,7 +133,10 @@ impl<T> ScopedJoinHandle<'_, T> {
     #[track_caller]
     pub fn join(self) -> thread::Result<T> {
         self.handle.join()?;
-        take(&self.packet).unwrap_or_else(|| Err(Box::new(super::ShutDown)))
+        if let Some(panic) = self.data.take_panic(self.number) {
+            return Err(panic);
+        }
+        take(&self.packet).ok_or_else(|| Box::new(super::ShutDown) as Payload)
     }
 
     /// Whether the goroutine has ended.
@@ -111,7 +150,7 @@ impl<T> ScopedJoinHandle<'_, T> {
     }
 }
 
-fn take<T>(packet: &Packet<T>) -> Option<thread::Result<T>> {
+fn take<T>(packet: &Packet<T>) -> Option<T> {
     lock(packet).take()
 }
 
@@ -121,14 +160,16 @@ struct Child<F: FnOnce() -> T, T> {
     body: Option<F>,
     packet: Option<Packet<T>>,
     data: Arc<Data>,
+    number: usize,
 }
 
 impl<F: FnOnce() -> T, T> Child<F, T> {
     fn run(mut self) {
         let body = self.body.take().expect("a child runs once");
-        let result = catch_unwind(AssertUnwindSafe(body));
-        if let Some(packet) = &self.packet {
-            *lock(packet) = Some(result);
+        let packet = self.packet.as_ref().expect("a child has a packet until it is dropped");
+        match catch_unwind(AssertUnwindSafe(body)) {
+            Ok(value) => *lock(packet) = Some(value),
+            Err(panic) => self.data.panicked(self.number, panic),
         }
     }
 }
@@ -139,23 +180,18 @@ impl<F: FnOnce() -> T, T> Drop for Child<F, T> {
         let data = self.data.clone();
         let ended = catch_unwind(AssertUnwindSafe(|| {
             drop(self.body.take());
-            // Without a handle (or with a forgotten one) the result ends here: a value is dropped while what
-            // it borrows lives, a panic goes to the scope.
-            if let Some(packet) = self.packet.take()
-                && let Some(mut packet) = Arc::into_inner(packet)
-                && let Some(Err(panic)) =
-                    packet.get_mut().unwrap_or_else(|poisoned| poisoned.into_inner()).take()
-            {
-                resume_unwind(panic);
-            }
+            // If the handle is gone the value ends here, while what it borrows lives.
+            drop(self.packet.take());
         }));
         if let Err(panic) = ended {
-            let mut first = lock(&data.panic);
-            first.get_or_insert(panic);
+            data.panicked(NOBODY, panic);
         }
         data.child_ended();
     }
 }
+
+/// The number of no child: for panics that no `join` returns.
+const NOBODY: usize = usize::MAX;
 
 impl<'scope> Scope<'scope, '_> {
     /// Starts a goroutine of the scope, as [`crate::go`] does. It may borrow what outlives the scope.
@@ -170,12 +206,15 @@ impl<'scope> Scope<'scope, '_> {
         T: Send + 'scope,
     {
         let packet = Packet::<T>::default();
-        let child = Child { body: Some(f), packet: Some(packet.clone()), data: self.data.clone() };
+        let number = self.data.children.fetch_add(1, Ordering::Relaxed);
+        let child = Child { body: Some(f), packet: Some(packet.clone()), data: self.data.clone(), number };
         self.data.running.fetch_add(1, Ordering::Relaxed);
         // SAFETY: `scope` does not return or unwind before the count is back at zero, and a child lowers it
         // with its last act, so what the closure borrows outlives it. The bounds have `Send`.
         match unsafe { builder::spawn_unchecked(&Spec::here(), move || child.run()) } {
-            Ok(handle) => ScopedJoinHandle { handle, packet, scope: PhantomData },
+            Ok(handle) => {
+                ScopedJoinHandle { handle, packet, data: self.data.clone(), number, scope: PhantomData }
+            }
             Err(error) => super::refuse(&error),
         }
     }
@@ -188,7 +227,7 @@ impl<'scope> Scope<'scope, '_> {
 /// # Panics
 ///
 /// A panic of `f` is passed on after the children have ended; else the first panic of a child that nobody
-/// has joined is raised again, with its payload.
+/// has joined is raised again, with its payload. A child that calls [`goexit`](crate::goexit) has not panicked.
 ///
 /// # Examples
 ///
@@ -213,7 +252,7 @@ where
     let scope = Scope { data: Arc::new(Data::default()), scope: PhantomData, env: PhantomData };
     let result = catch_unwind(AssertUnwindSafe(|| f(&scope)));
     scope.data.wait_for_children();
-    let panic = lock(&scope.data.panic).take();
+    let panic = scope.data.first_panic();
     match (result, panic) {
         (Err(payload), _) | (Ok(_), Some(payload)) => resume_unwind(payload),
         (Ok(value), None) => value,

@@ -199,7 +199,9 @@ unsafe fn poll<F: Future<Output = T>, T>(task: TaskRef, cx: &mut Context<'_>) ->
 unsafe fn cancel<B, T>(task: TaskRef) {
     // SAFETY: passed on from the caller.
     let store = unsafe { store::<B, T>(task) };
-    if store.stage.replace(Stage::Empty) == Stage::Body {
+    // Only a body is taken away: what is an output by now stays one, for `discard`.
+    if store.stage.get() == Stage::Body {
+        store.stage.set(Stage::Empty);
         // A destructor's panic ends with the goroutine, like any other of its panics; the hook has printed it.
         // SAFETY: the stage was `Body` and is not any more: dropped in place, once.
         let _ = catch_unwind(AssertUnwindSafe(|| unsafe {

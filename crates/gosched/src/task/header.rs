@@ -255,6 +255,18 @@ impl TaskRef {
         unsafe { (*self.extra.get()).as_ref().and_then(|extra| extra.name.clone()) }
     }
 
+    /// Drops the goroutine's own values. Their destructors are the user's, and may make such values anew: for
+    /// some rounds; what is there then stays for ever. Only for the task's owner.
+    pub(crate) fn drop_locals(self) {
+        const ROUNDS: usize = 8;
+        let take = || self.with_extra(|extra| extra.as_mut().and_then(|extra| extra.locals.take()));
+        for _ in 0..ROUNDS {
+            let Some(locals) = take() else { return };
+            drop(locals);
+        }
+        std::mem::forget(take());
+    }
+
     /// Runs `f` on what few tasks have. Only for the task's owner.
     pub(crate) fn with_extra<R>(self, f: impl FnOnce(&mut Option<Box<Extra>>) -> R) -> R {
         // SAFETY: only the owner calls this, and `f` cannot reach the task through us a second time without

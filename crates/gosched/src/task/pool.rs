@@ -125,7 +125,8 @@ pub(crate) fn allocate(cache: Option<&Cache>) -> TaskRef {
 #[inline]
 pub(crate) unsafe fn free(task: TaskRef, cache: Option<&Cache>) {
     task.vtable.set(&VTable::NONE);
-    task.with_extra(|extra| drop(extra.take()));
+    let extra = task.with_extra(Option::take);
+    drop(extra);
     match cache {
         Some(cache) => cache.push(task),
         None => global().push(task),

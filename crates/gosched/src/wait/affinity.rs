@@ -3,13 +3,13 @@
 //! A goroutine that suspends while a thread-local points into its stack lets the next goroutine on the thread
 //! follow that pointer (scoped-tls and its like; rust-lang/unsafe-code-guidelines#602). That is unsound, and no
 //! type forbids it. So before each suspension the thread's own TLS block, a few hundred bytes, is scanned for
-//! addresses of the stack that is about to suspend, and a hit is a panic that names the goroutine.
+//! addresses of the stack that is about to suspend, and a hit is a panic that names the goroutine (at once, or at
+//! the end of a wait whose stack others use meanwhile: a scope's, a blocking call's).
 //!
 //! `GOSCHED_AFFINITY_CHECK=0` switches it off, for programs whose thread-locals keep stale pointers they never
 //! follow.
 
 use crate::fiber::coro::FiberRef;
-use crate::task::TaskRef;
 use std::sync::OnceLock;
 
 /// Bytes of the executable's TLS segment, which on x86-64 ends at the thread pointer.
@@ -43,8 +43,8 @@ unsafe extern "C" fn first_object(
     1
 }
 
-/// Panics if a thread-local points into the stack that `task` is about to leave.
-pub(super) fn check(task: TaskRef, fiber: FiberRef) {
+/// Whether a thread-local points into `fiber`'s stack, on which this runs.
+pub(super) fn is_pointed_at(fiber: FiberRef) -> bool {
     let words = tls_size() / size_of::<usize>();
     let thread_pointer: usize;
     // SAFETY: on x86-64 the first word of the thread's control block holds its own address.
@@ -52,23 +52,10 @@ pub(super) fn check(task: TaskRef, fiber: FiberRef) {
         std::arch::asm!("mov {}, fs:0", out(reg) thread_pointer, options(nostack, preserves_flags, readonly));
     }
     let end = std::ptr::with_exposed_provenance::<usize>(thread_pointer);
-    for i in 1..=words {
+    (1..=words).any(|i| {
         // SAFETY: the executable's TLS block lies right below the thread pointer and is that long. Values that
         // are not pointers are only compared. Volatile: the compiler knows nothing of these words.
         let word = unsafe { end.sub(i).read_volatile() };
-        if fiber.contains(word) {
-            report(task);
-        }
-    }
-}
-
-#[cold]
-fn report(task: TaskRef) {
-    panic!(
-        "goroutine {} (created at {}) blocks while a thread-local of this thread points into its stack: \
-         another goroutine on the same thread could follow that pointer. Wrap the code that keeps such a \
-         pointer while it calls back (scoped thread-locals do) in gosched::no_suspend",
-        task.id.get(),
-        task.created.get(),
-    );
+        fiber.contains(word)
+    })
 }

@@ -47,6 +47,7 @@ pub(crate) fn wait_for<F: Future>(reason: WaitReason, mut future: Pin<&mut F>) -
     let mut blocker = Blocker::new(reason, Location::caller());
     loop {
         if let Poll::Ready(output) = blocker.poll(future.as_mut()) {
+            blocker.end();
             return output;
         }
         blocker.block();
@@ -137,15 +138,15 @@ pub fn yield_now() {
 }
 
 /// Where a goroutine runs just now. Not to be kept across a suspension, after which it may be another place.
-struct Spot<'a> {
+pub(super) struct Spot<'a> {
     context: &'a crate::task::Context,
-    task: TaskRef,
+    pub(super) task: TaskRef,
     fiber: FiberRef,
 }
 
 /// The goroutine running here, if it may be suspended now.
 #[inline]
-fn suspendable<'a>() -> Option<Spot<'a>> {
+pub(super) fn suspendable<'a>() -> Option<Spot<'a>> {
     let context = context()?;
     // While a thread unwinds, std counts the panic on the thread: another goroutine running on it meanwhile
     // would believe that it is panicking itself.
@@ -155,15 +156,43 @@ fn suspendable<'a>() -> Option<Spot<'a>> {
     Some(Spot { context, task: context.task.get()?, fiber: context.fiber.get()? })
 }
 
+/// The reverse affinity check, where there is one: whether a thread-local points into the stack that would
+/// suspend now.
+#[inline]
+fn is_pointed_at(_spot: &Spot<'_>) -> bool {
+    #[cfg(all(debug_assertions, target_os = "linux", target_arch = "x86_64"))]
+    return affinity::is_pointed_at(_spot.fiber);
+    #[cfg(not(all(debug_assertions, target_os = "linux", target_arch = "x86_64")))]
+    false
+}
+
+#[cold]
+fn report_affinity(task: TaskRef) -> ! {
+    panic!(
+        "goroutine {} (created at {}) blocks while a thread-local of this thread points into its stack: \
+         another goroutine on the same thread could follow that pointer. Wrap the code that keeps such a \
+         pointer while it calls back (scoped thread-locals do) in gosched::no_suspend",
+        task.id.get(),
+        task.created.get(),
+    );
+}
+
 /// Leaves this stack until the task is resumed.
 #[inline]
 fn suspend(spot: &Spot<'_>, request: Request) {
+    if is_pointed_at(spot) {
+        report_affinity(spot.task);
+    }
+    suspend_unchecked(spot, request);
+}
+
+/// The same without the affinity check: nothing in it unwinds.
+#[inline]
+fn suspend_unchecked(spot: &Spot<'_>, request: Request) {
     if !spot.task.is_stackful() {
         // In the middle of a poll: the stack ties the task to this worker until the poll returns.
         spot.task.home.set(spot.context.index);
     }
-    #[cfg(all(debug_assertions, target_os = "linux", target_arch = "x86_64"))]
-    affinity::check(spot.task, spot.fiber);
     spot.context.request.set(request);
     let fiber = spot.fiber;
     // SAFETY: we run on this fiber. `spot` is not used after this.
@@ -181,6 +210,8 @@ struct Blocker {
     nested: bool,
     /// Wakes have been answered that may have been meant for that one.
     answered: bool,
+    /// The affinity check has failed, in a wait that must not unwind before its end.
+    pointed_at: bool,
     eager: u32,
     thread: Option<thread::Current>,
 }
@@ -188,7 +219,7 @@ struct Blocker {
 impl Blocker {
     #[inline]
     fn new(reason: WaitReason, at: &'static Location<'static>) -> Self {
-        Self { reason, at, nested: false, answered: false, eager: EAGER, thread: None }
+        Self { reason, at, nested: false, answered: false, pointed_at: false, eager: EAGER, thread: None }
     }
 
     /// Polls once, with the waker of whatever runs here *now*: a user's own coroutine may have moved us.
@@ -228,7 +259,29 @@ impl Blocker {
         self.eager = EAGER;
         task.reason.set(self.reason as u8);
         task.waits_at.set(Some(self.at));
-        suspend(&spot, Request::Park);
+        if self.must_end() {
+            self.pointed_at |= is_pointed_at(&spot);
+            suspend_unchecked(&spot, Request::Park);
+        } else {
+            suspend(&spot, Request::Park);
+        }
+    }
+
+    /// Whether others use what lies on this stack until the wait is over: then even a failed affinity check has
+    /// to come after it.
+    #[inline]
+    fn must_end(&self) -> bool {
+        matches!(self.reason, WaitReason::Scope | WaitReason::Blocking)
+    }
+
+    /// The wait is over.
+    #[inline]
+    fn end(&self) {
+        if self.pointed_at
+            && let Some(task) = current::current_task()
+        {
+            report_affinity(task);
+        }
     }
 }
 

@@ -1,8 +1,8 @@
 //! Deadlines: of a blocked goroutine, and inside futures.
 
+use super::block::suspendable;
 use crate::clock::TimerKey;
 use crate::clock::driver::fallback;
-use crate::task::current::current_task;
 use crate::task::waker::waker;
 use crate::task::{Schedule, TaskRef};
 use std::fmt;
@@ -44,11 +44,13 @@ enum Keeper {
 }
 
 impl Keeper {
-    /// The runtime of the goroutine that polls, or the process's own timer thread.
+    /// The runtime of the goroutine that polls, or the process's own timer thread. The latter also for a
+    /// goroutine that blocks its thread instead of suspending: that may be the only worker there is, and then
+    /// nobody would look at the runtime's timers.
     fn here() -> Self {
-        match current_task() {
+        match suspendable() {
             // SAFETY: a goroutine that runs keeps its scheduler alive.
-            Some(task) => Keeper::Runtime(unsafe { task.scheduler_ref() }.keep()),
+            Some(spot) => Keeper::Runtime(unsafe { spot.task.scheduler_ref() }.keep()),
             None => Keeper::Fallback,
         }
     }

@@ -1,0 +1,244 @@
+//! What the behaviour tests share: runtimes in every mode, bounds on time, children that may die, an executor
+//! that is not ours.
+
+// Each test file is a crate of its own and uses a part of this.
+#![allow(dead_code)]
+
+use gosched::Runtime;
+use std::any::Any;
+use std::future::Future;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::pin::pin;
+use std::process::{Command, Output, Stdio};
+use std::sync::Arc;
+use std::sync::mpsc;
+use std::task::{Context, Poll, Wake};
+use std::thread;
+use std::time::{Duration, Instant};
+
+/// How long a test may take at most: far more than any needs, so that a busy machine fails none.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Runs `f` on a thread of its own; if it takes longer than [`PATIENCE`] the test fails and says so, instead of
+/// hanging for ever.
+#[track_caller]
+pub(crate) fn bounded<T: Send + 'static>(f: impl FnOnce() -> T + Send + 'static) -> T {
+    bounded_as("the test", f)
+}
+
+/// The same with a name for what hangs.
+#[track_caller]
+pub(crate) fn bounded_as<T: Send + 'static>(what: &str, f: impl FnOnce() -> T + Send + 'static) -> T {
+    let (tx, rx) = mpsc::channel();
+    let name = thread::current().name().unwrap_or("test").to_owned();
+    let body = thread::Builder::new().name(name).spawn(move || {
+        let result = catch_unwind(AssertUnwindSafe(f));
+        let _ = tx.send(());
+        result
+    });
+    let body = body.expect("a thread for the test's body");
+    match rx.recv_timeout(PATIENCE) {
+        Ok(()) => match body.join().expect("the body's panics are caught") {
+            Ok(value) => value,
+            Err(panic) => resume_unwind(panic),
+        },
+        Err(_) => panic!("{what} hangs: it has not ended after {PATIENCE:?}"),
+    }
+}
+
+/// A runtime and the name of its mode.
+pub(crate) struct Mode {
+    pub(crate) name: &'static str,
+    pub(crate) runtime: Runtime,
+}
+
+fn pinned(workers: usize) -> Mode {
+    let runtime = Runtime::builder().workers(workers).build().unwrap();
+    Mode { name: if workers == 1 { "pinned, one worker" } else { "pinned" }, runtime }
+}
+
+fn migrating() -> Mode {
+    // SAFETY: the tests that use it hold nothing that is bound to a thread across a blocking call.
+    let builder = unsafe { Runtime::builder().workers(2).migrate() };
+    Mode { name: "migrating", runtime: builder.build().unwrap() }
+}
+
+fn os_threads() -> Mode {
+    let runtime = Runtime::builder().workers(2).os_threads().build().unwrap();
+    Mode { name: "os_threads", runtime }
+}
+
+/// A runtime in every mode there is.
+pub(crate) fn modes() -> Vec<Mode> {
+    vec![pinned(1), pinned(2), migrating(), os_threads()]
+}
+
+/// The modes in which a goroutine is cheap.
+pub(crate) fn cheap_modes() -> Vec<Mode> {
+    vec![pinned(1), pinned(2), migrating()]
+}
+
+/// The modes with two workers.
+pub(crate) fn parallel_modes() -> Vec<Mode> {
+    vec![pinned(2), migrating(), os_threads()]
+}
+
+/// Runs `body` as the main goroutine in each of `modes`, bounded in time.
+#[track_caller]
+pub(crate) fn in_each(modes: Vec<Mode>, body: fn()) {
+    for mode in modes {
+        let name = mode.name;
+        let ran = catch_unwind(AssertUnwindSafe(|| {
+            bounded_as(&format!("the test in {name} mode"), move || mode.runtime.run(body));
+        }));
+        if let Err(panic) = ran {
+            eprintln!("the mode was: {name}");
+            resume_unwind(panic);
+        }
+    }
+}
+
+/// Runs `body` as the main goroutine in every mode.
+#[track_caller]
+pub(crate) fn everywhere(body: fn()) {
+    in_each(modes(), body);
+}
+
+/// The text of a panic's payload.
+pub(crate) fn text(payload: &(dyn Any + Send)) -> String {
+    match (payload.downcast_ref::<&str>(), payload.downcast_ref::<String>()) {
+        (Some(text), _) => (*text).to_owned(),
+        (_, Some(text)) => text.clone(),
+        _ => "a payload that is no text".to_owned(),
+    }
+}
+
+/// Calls `f`, which must panic, and returns the panic's text.
+#[track_caller]
+pub(crate) fn panic_text<T>(f: impl FnOnce() -> T) -> String {
+    match catch_unwind(AssertUnwindSafe(f)) {
+        Ok(_) => panic!("it should have panicked"),
+        Err(payload) => text(&*payload),
+    }
+}
+
+/// Waits until `condition` holds, on a thread or in a goroutine; fails with `what` when it takes too long.
+#[track_caller]
+pub(crate) fn eventually(what: &str, mut condition: impl FnMut() -> bool) {
+    let deadline = Instant::now() + PATIENCE / 2;
+    while !condition() {
+        assert!(Instant::now() < deadline, "it never came true: {what}");
+        gosched::time::sleep(Duration::from_micros(200));
+    }
+}
+
+/// An executor that knows nothing of goroutines: polls on this thread, parks it in between.
+pub(crate) fn block_on<F: Future>(future: F) -> F::Output {
+    struct Unpark(thread::Thread);
+    impl Wake for Unpark {
+        fn wake(self: Arc<Self>) {
+            self.0.unpark();
+        }
+    }
+    let waker = Arc::new(Unpark(thread::current())).into();
+    let mut cx = Context::from_waker(&waker);
+    let mut future = pin!(future);
+    loop {
+        if let Poll::Ready(output) = future.as_mut().poll(&mut cx) {
+            return output;
+        }
+        thread::park();
+    }
+}
+
+const CHILD: &str = "GOSCHED_TEST_CHILD";
+
+/// Whether this process was started by [`Child`], to run the body of one test.
+pub(crate) fn is_child() -> bool {
+    std::env::var_os(CHILD).is_some()
+}
+
+/// This test binary again, in a process of its own that runs one test: for what is counted per process, and for
+/// what kills it.
+pub(crate) struct Child(Command);
+
+impl Child {
+    /// `test` is the full name of the test that calls.
+    pub(crate) fn new(test: &str) -> Self {
+        let mut command = Command::new(std::env::current_exe().unwrap());
+        command.args([test, "--exact", "--nocapture", "--include-ignored", "--test-threads=1"]);
+        command.env(CHILD, "1").env_remove("RUST_BACKTRACE");
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        Self(command)
+    }
+
+    pub(crate) fn env(mut self, key: &str, value: &str) -> Self {
+        self.0.env(key, value);
+        self
+    }
+
+    /// Runs it, for no longer than [`PATIENCE`].
+    #[track_caller]
+    pub(crate) fn output(mut self) -> Output {
+        let mut child = self.0.spawn().unwrap();
+        let id = child.id();
+        let (tx, rx) = mpsc::channel();
+        // Reads both pipes while it waits, so that a talkative child does not block.
+        let reader = thread::spawn(move || {
+            let (mut out, mut err) = (child.stdout.take().unwrap(), child.stderr.take().unwrap());
+            let err = thread::spawn(move || {
+                let mut bytes = Vec::new();
+                let _ = std::io::Read::read_to_end(&mut err, &mut bytes);
+                bytes
+            });
+            let mut stdout = Vec::new();
+            let _ = std::io::Read::read_to_end(&mut out, &mut stdout);
+            let status = child.wait().unwrap();
+            let _ = tx.send(());
+            Output { status, stdout, stderr: err.join().unwrap() }
+        });
+        let hangs = rx.recv_timeout(PATIENCE * 2).is_err();
+        if hangs {
+            // SAFETY: no requirement; the child has not been waited for, so the number is still its own.
+            unsafe { libc::kill(id as libc::pid_t, libc::SIGKILL) };
+        }
+        let output = reader.join().unwrap();
+        assert!(!hangs, "the child process hangs; it said:\n{}", stderr(&output));
+        output
+    }
+
+    /// Runs it and expects it to succeed.
+    #[track_caller]
+    pub(crate) fn passes(self) -> Output {
+        let output = self.output();
+        let out = String::from_utf8_lossy(&output.stdout);
+        assert!(output.status.success(), "the child failed: {}\n{out}\n{}", output.status, stderr(&output));
+        // A misspelt name would select no test, and "pass".
+        assert!(out.contains("1 passed"), "the child ran no test:\n{out}");
+        output
+    }
+}
+
+/// What a child wrote to standard error.
+pub(crate) fn stderr(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+/// A number of `/proc/self/status`, in its unit.
+pub(crate) fn proc_status(field: &str) -> usize {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap();
+    let line = status.lines().find(|line| line.starts_with(field)).expect("a line of /proc/self/status");
+    line.split_whitespace().nth(1).unwrap().parse().unwrap()
+}
+
+/// Processor time of this process.
+pub(crate) fn cpu_time() -> Duration {
+    // SAFETY: all zero is a valid rusage, and the call fills it in.
+    let usage = unsafe {
+        let mut usage: libc::rusage = std::mem::zeroed();
+        assert_eq!(libc::getrusage(libc::RUSAGE_SELF, &mut usage), 0);
+        usage
+    };
+    let time = |t: libc::timeval| Duration::new(t.tv_sec as u64, t.tv_usec as u32 * 1000);
+    time(usage.ru_utime) + time(usage.ru_stime)
+}
