@@ -4,8 +4,8 @@
 #![allow(non_snake_case)]
 
 use gosched::__select::*;
+use gosched::Select;
 use gosched::chan::*;
-use gosched::{ReadyTimeoutError, Select, SelectTimeoutError, TryReadyError, TrySelectError};
 use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::{Pin, pin};

@@ -178,7 +178,7 @@ fn handles_and_timers_are_dropped_elsewhere_after_their_runtime() {
                         if i % 2 == 0 { go(body) } else { go_async(async move { body() }) }
                     })
                     .collect();
-                let ends = |i: usize| i % 3 != 0;
+                let ends = |i: usize| !i.is_multiple_of(3);
                 common::eventually("those that end have ended", || {
                     handles.iter().enumerate().all(|(i, handle)| handle.is_finished() || !ends(i))
                 });

@@ -2,7 +2,7 @@
 //!
 //! [`bounded`] makes a channel with a buffer of fixed size; a size of 0 is Go's unbuffered channel, whose send
 //! returns only after a receiver has taken the message. [`unbounded`] never makes a sender wait. [`after`],
-//! [`at`] and [`tick`] deliver points in time, [`never`] delivers nothing.
+//! [`at`] and [`tick`] deliver points in time, [`never()`] delivers nothing.
 //!
 //! Functions, methods, errors and their texts are those of `crossbeam-channel` 0.5. New are [`Sender::close`],
 //! `is_closed`, and the async forms: [`Sender::send_async`], [`Receiver::recv_async`], streams and sinks. All
@@ -21,7 +21,7 @@
 //!
 //! # How it is built
 //!
-//! One short lock guards a channel's [`state`]; a [`word`] beside it lets operations that fail, and `len` and
+//! One short lock guards a channel's `state`; a `word` beside it lets operations that fail, and `len` and
 //! its like, do without. Waiting operations queue nodes that live in their own futures; who serves one fills in
 //! the result, unlocks, and wakes. A `select` takes the locks of all its channels in the order of their
 //! addresses (`port`, and `crate::select`).

@@ -143,6 +143,7 @@ impl Timers {
     }
 
     /// How many timers are live.
+    #[cfg(all(test, not(loom)))]
     pub(crate) fn len(&self) -> usize {
         self.heap.lock().len()
     }

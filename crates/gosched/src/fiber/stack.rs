@@ -214,11 +214,12 @@ pub(crate) unsafe fn release(stack: StackMem) {
     shelf.put(stack.slot);
 }
 
-/// [`release`] without giving any memory back, for a stack that is taken again soon.
+/// [`release`] without giving any memory back, for tests of what a reused stack keeps.
 ///
 /// # Safety
 ///
 /// As for [`release`].
+#[cfg(test)]
 pub(crate) unsafe fn release_hot(stack: StackMem) {
     Shelf::of(stack.size()).put(stack.slot);
 }

@@ -77,6 +77,7 @@ impl<T: Linked> Injector<T> {
 }
 
 #[cfg(all(test, not(loom)))]
+#[allow(non_snake_case)]
 mod tests {
     use super::super::testing::Item;
     use super::*;

@@ -147,6 +147,7 @@ impl<T: Linked> Ring<T> {
 }
 
 #[cfg(all(test, not(loom)))]
+#[allow(non_snake_case)]
 mod tests {
     use super::super::testing::Item;
     use super::*;

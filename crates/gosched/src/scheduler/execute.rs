@@ -8,8 +8,7 @@ use crate::task::header::NO_HOME;
 use crate::task::join::Last;
 use crate::task::state::Parked;
 use crate::task::waker::waker;
-use crate::task::{Request, TaskRef, context, pool};
-use std::sync::Arc;
+use crate::task::{Request, TaskRef, pool};
 use std::sync::atomic::Ordering;
 use std::task::Context as PollContext;
 
@@ -59,11 +58,24 @@ impl Worker {
         let idle = unsafe { fiber.resume(task.as_ptr().cast(), context_ptr().cast()) };
         let task = self.context.task.take();
         self.context.fiber.set(None);
+        self.count_tied(task, idle);
         if idle {
             self.keep_fiber(fiber);
         } else if let Some(task) = task {
             task.fiber.set(Some(fiber));
             self.set_aside(task);
+        }
+    }
+
+    /// A stackless goroutine has suspended inside a poll: until that poll returns, this thread is its home.
+    #[inline]
+    fn count_tied(&self, task: Option<TaskRef>, idle: bool) {
+        if !idle
+            && let Some(task) = task
+            && !task.is_stackful()
+            && task.fiber.get().is_none()
+        {
+            self.add_home(1);
         }
     }
 
@@ -130,6 +142,16 @@ impl Worker {
         }
     }
 
+    /// Gives stacks that this worker does not use to goroutines that wait for one.
+    pub(super) fn relieve(&self) {
+        while self.shared.starved.len() > 0 {
+            let Some(fiber) = self.fibers(Vec::pop) else { return };
+            // SAFETY: it has no job, and this was the only reference.
+            unsafe { fiber.destroy() };
+            self.shared.feed();
+        }
+    }
+
     /// Gives back what deep calls have touched on the fibers kept here. Before sleeping.
     pub(super) fn trim(&self) {
         // SAFETY: the fibers kept here have no job.
@@ -178,8 +200,9 @@ impl Shared {
 /// The worker this code runs on. Asked for anew after everything that may have suspended.
 #[inline]
 fn here<'a>() -> &'a Worker {
-    let context = context().expect("goroutines run on workers");
-    // SAFETY: this code runs only on fibers that workers have made, so the context is a worker's.
+    let context = context_ptr();
+    debug_assert!(!context.is_null(), "goroutines run on workers");
+    // SAFETY: this code runs only on fibers that workers resume, so the context is a worker's.
     unsafe { Worker::of(context) }
 }
 
@@ -236,6 +259,7 @@ fn poll_future(task: TaskRef) {
         // A blocking call inside the poll had tied it to this stack and worker.
         task.home.set(NO_HOME);
         task.fiber.set(None);
+        here().add_home(-1);
     }
     if ready {
         finish(task);
@@ -260,6 +284,8 @@ fn finish(task: TaskRef) {
     }
     // SAFETY: no handle is left, so this side is the last.
     unsafe { pool::discard_output(task) };
+    // The output's destructor may have used them again.
+    task.drop_locals();
     // Asked for after the user's destructors, which may have moved us.
     let worker = here();
     // SAFETY: discarded just now.
@@ -277,10 +303,5 @@ impl Worker {
     fn add_home(&self, change: isize) {
         let homes = &self.remote().homes;
         homes.store(homes.load(Ordering::Relaxed).wrapping_add_signed(change), Ordering::Relaxed);
-    }
-
-    /// The shared half, for those who outlive the worker.
-    pub(crate) fn shared(&self) -> &Arc<Shared> {
-        &self.shared
     }
 }

@@ -178,6 +178,7 @@ impl Idle {
 }
 
 #[cfg(all(test, not(loom)))]
+#[allow(non_snake_case)]
 mod tests {
     use super::*;
 

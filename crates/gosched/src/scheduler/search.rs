@@ -38,6 +38,7 @@ impl Worker {
     pub(super) fn find_work(&self) -> Option<TaskRef> {
         let mut searching = false;
         loop {
+            self.relieve();
             if self.shared.closing.load(Ordering::SeqCst) {
                 if searching {
                     let _ = self.shared.idle.end_search();
@@ -142,7 +143,8 @@ impl Worker {
     /// Whether some queue holds work that anybody may take.
     fn sees_movable(&self) -> bool {
         self.shared.injector.len() > 0
-            || self.shared.remotes.iter().any(|remote| remote.ring.len() > 0 || remote.slot_is_full())
+            || // The slot first: a task that is displaced from it goes to the ring.
+            self.shared.remotes.iter().any(|remote| remote.slot_is_full() || remote.ring.len() > 0)
     }
 
     /// The last look before parking (S2 in `idle`).
@@ -167,10 +169,15 @@ impl Worker {
             self.trim();
             self.park_until(self.wake_up_time(nap, keeps), index);
         }
+        let left = idle.leave(index);
         if keeps {
             self.shared.keeper.store(0, Ordering::SeqCst);
+            if self.shared.timers.next().is_some() {
+                // We may be busy for long: another sleeper takes over, if there is one.
+                self.shared.notify();
+            }
         }
-        idle.leave(index)
+        left
     }
 
     /// One of the sleepers sleeps until the earliest timer. Entered before the timers are read: an insertion

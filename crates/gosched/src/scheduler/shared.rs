@@ -8,9 +8,11 @@ use crate::queue::inbox::Inbox;
 use crate::queue::injector::Injector;
 use crate::queue::ring::Ring;
 use crate::sys::global::{Mutex, OnceLock, lock};
+use crate::task::current::context_ptr;
 use crate::task::header::{NO_HOME, Refused};
-use crate::task::{Anchor, Schedule, Task, TaskRef, context};
+use crate::task::{Anchor, Schedule, Task, TaskRef};
 use crossbeam_utils::CachePadded;
+use std::io::Write as _;
 use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Weak};
 use std::thread::Thread;
@@ -106,6 +108,8 @@ pub(crate) struct Shared {
     /// One more than the number of the worker that sleeps until the earliest timer; 0 for none.
     pub(crate) keeper: AtomicU32,
     pub(crate) closing: AtomicBool,
+    /// How many threads empty the queues of a closing runtime.
+    pub(crate) discarding: AtomicUsize,
     /// Workers whose loop has ended.
     pub(crate) stopped: AtomicUsize,
     /// Goroutines made, and ended, outside of workers.
@@ -128,6 +132,7 @@ impl Shared {
             timers: Timers::new(),
             keeper: AtomicU32::new(0),
             closing: AtomicBool::new(false),
+            discarding: AtomicUsize::new(0),
             stopped: AtomicUsize::new(0),
             created: AtomicU64::new(0),
             finished: AtomicU64::new(0),
@@ -143,9 +148,11 @@ impl Shared {
     /// The worker of this runtime that runs on this thread.
     #[inline]
     pub(crate) fn local(&self) -> Option<&Worker> {
-        let context = context()?;
-        if std::ptr::eq(context.scheduler, &self.anchor) {
-            // SAFETY: a context whose scheduler is a `Shared` is the first field of one of its workers.
+        let context = context_ptr();
+        // SAFETY: null, or a worker's, which is alive while its thread runs this.
+        let scheduler = unsafe { context.as_ref() }?.scheduler;
+        if std::ptr::eq(scheduler, &self.anchor) {
+            // SAFETY: as above.
             Some(unsafe { Worker::of(context) })
         } else {
             None
@@ -199,7 +206,9 @@ impl Shared {
     pub(crate) fn starve(&self, task: TaskRef, error: &std::io::Error) {
         let mut why = lock(&self.starved_why);
         if why.is_none() {
-            eprintln!(
+            // A standard error that is closed must not take the program down.
+            let _ = writeln!(
+                std::io::stderr(),
                 "gosched: no stack for goroutine {} (created at {}): {error}. Goroutines that have not \
                  started wait until others end; until then spawning returns an error",
                 task.id.get(),
@@ -208,6 +217,13 @@ impl Shared {
         }
         *why = Some(error.to_string().into());
         self.starved.push(task);
+        drop(why);
+        // Whoever sleeps on stacks it does not use gives them back (`Worker::relieve`).
+        for (index, remote) in self.remotes.iter().enumerate() {
+            if self.idle.wake(index as u32) {
+                remote.unpark();
+            }
+        }
     }
 
     /// A stack was given back: lets one starved task try again.
@@ -254,7 +270,7 @@ impl Shared {
         }
         if self.closing.load(Ordering::SeqCst) {
             // The workers may have looked for the last time already.
-            self.discard_queues();
+            self.discard_after_close();
         }
         self.in_flight.fetch_sub(1, Ordering::SeqCst);
     }
@@ -302,7 +318,11 @@ impl Schedule for Shared {
     fn timer_moved(&self) {
         // The store behind `timers` was written before; the keeper enters itself before it reads that.
         let keeper = self.keeper.load(Ordering::SeqCst);
-        if keeper != 0 && self.idle.is_parked(keeper - 1) && self.idle.wake(keeper - 1) {
+        if keeper == 0 {
+            // Nobody sleeps until the earliest timer. If somebody sleeps at all it should be that one: we may
+            // be busy for long.
+            self.notify();
+        } else if self.idle.is_parked(keeper - 1) && self.idle.wake(keeper - 1) {
             self.remotes[keeper as usize - 1].unpark();
         }
     }

@@ -34,23 +34,45 @@ use std::time::{Duration, Instant};
 /// How long a shutdown waits for goroutines that are running to come back to the scheduler.
 const PATIENCE: Duration = Duration::from_millis(100);
 
+/// A worker that unwinds would leave its goroutines' thread without a context, and them without a worker.
+struct AbortOnUnwind;
+
+impl Drop for AbortOnUnwind {
+    fn drop(&mut self) {
+        std::process::abort();
+    }
+}
+
 impl Worker {
     /// The whole life of a worker's thread in one runtime.
-    pub(crate) fn serve(self: Box<Self>) -> ThreadFate {
+    pub(crate) fn serve(&self) -> ThreadFate {
         self.remote().set_thread(std::thread::current());
         // Without one an overflow is reported by a plain crash: not worth failing for.
         let _ = crate::fiber::overflow::ensure_alt_stack();
-        set_context(&raw const self.context);
+        set_context(self.context_ptr());
+        let abort = AbortOnUnwind;
         self.run();
+        std::mem::forget(abort);
         // Users' thread-local destructors may call `wait`; they must not find this context.
         set_context(std::ptr::null());
         self.drain(|task| self.shared.end_queued(task));
-        self.shared.sweep();
+        self.shared.end_all();
         self.drop_fibers();
         self.context.cache.give_back(0);
         let homes = self.remote().homes.load(Ordering::Relaxed);
         self.shared.stopped.fetch_add(1, Ordering::SeqCst);
         if homes > 0 { ThreadFate::Home } else { ThreadFate::Reusable }
+    }
+}
+
+/// See `Who keeps Shared alive` above.
+struct KeepUnlessSettled<'a>(&'a Arc<Shared>);
+
+impl Drop for KeepUnlessSettled<'_> {
+    fn drop(&mut self) {
+        if !self.0.is_settled() {
+            std::mem::forget(self.0.clone());
+        }
     }
 }
 
@@ -62,32 +84,25 @@ impl Shared {
             let _ = self.idle.wake(index as u32);
             remote.unpark();
         }
+        // Unwinding or not (users' destructors run here): memory that is still referred to is never freed.
+        let _keep = KeepUnlessSettled(self);
         // A goroutine that drops its own runtime runs on one of the workers: that one stops later.
         let awaited = self.remotes.len() - usize::from(self.local().is_some());
         let deadline = Instant::now() + PATIENCE;
-        let mut round = 0u32;
-        while !(self.stopped.load(Ordering::SeqCst) >= awaited && self.is_settled()) {
-            if self.stopped.load(Ordering::SeqCst) >= awaited {
-                self.discard_queues();
-                self.sweep();
+        for round in 0u32.. {
+            let stopped = self.stopped.load(Ordering::SeqCst) >= awaited;
+            if stopped {
+                self.end_all();
             }
-            if self.is_settled() && self.stopped.load(Ordering::SeqCst) >= awaited {
+            if (stopped && self.is_settled()) || Instant::now() >= deadline {
                 break;
             }
-            if Instant::now() >= deadline {
-                break;
-            }
-            round += 1;
             match round {
                 0..=100 => std::thread::yield_now(),
                 _ => std::thread::sleep(Duration::from_micros(100)),
             }
         }
-        self.discard_queues();
-        self.sweep();
-        if !self.is_settled() {
-            std::mem::forget(self.clone());
-        }
+        self.end_all();
     }
 
     /// Nothing refers to this memory but what holds an `Arc`.
@@ -95,24 +110,52 @@ impl Shared {
         self.live() == 0 && self.in_flight.load(Ordering::SeqCst) == 0
     }
 
-    /// Ends whatever is in the queues that are not a worker's own.
-    pub(super) fn discard_queues(&self) {
-        while let Some(task) = self.injector.pop().or_else(|| self.starved.pop()) {
-            self.end_queued(task);
-        }
-        for remote in &self.remotes {
-            remote.inbox.take(|task| self.end_queued(task));
-            if let Some(task) = remote.swap_slot(None) {
-                self.end_queued(task);
+    /// Ends everything that is queued or parked. What ends may wake others, so until nothing is left.
+    pub(super) fn end_all(&self) {
+        self.discarding.fetch_add(1, Ordering::SeqCst);
+        loop {
+            let ended = self.discard_queues() + self.sweep();
+            if ended == 0 {
+                break;
             }
+        }
+        self.discarding.fetch_sub(1, Ordering::SeqCst);
+        // What others left to us between our last look and the line above.
+        self.discard_queues();
+    }
+
+    /// Ends what the caller has queued on a closing runtime, unless somebody is at it anyway: the destructor that
+    /// wakes the next goroutine must not end it inside itself, or a long chain would overflow the stack.
+    pub(super) fn discard_after_close(&self) {
+        if self.discarding.load(Ordering::SeqCst) == 0 {
+            self.end_all();
         }
     }
 
-    /// Ends every goroutine of this runtime that is parked.
-    pub(super) fn sweep(&self) {
-        if self.live() == 0 {
-            return;
+    /// Ends whatever is in the queues that are not a worker's own. Returns how many there were.
+    fn discard_queues(&self) -> usize {
+        let mut count = 0;
+        while let Some(task) = self.injector.pop().or_else(|| self.starved.pop()) {
+            self.end_queued(task);
+            count += 1;
         }
+        for remote in &self.remotes {
+            let mut sent = Vec::new();
+            remote.inbox.take(|task| sent.push(task));
+            sent.extend(remote.swap_slot(None));
+            count += sent.len();
+            sent.into_iter().for_each(|task| self.end_queued(task));
+        }
+        count
+    }
+
+    /// Ends every goroutine of this runtime that is parked.
+    /// Returns how many there were.
+    fn sweep(&self) -> usize {
+        if self.live() == 0 {
+            return 0;
+        }
+        let mut count = 0;
         let ours = |task: TaskRef| std::ptr::eq(task.scheduler.load(Ordering::Relaxed), &self.anchor);
         pool::for_each(|task| {
             if !ours(task) || !task.state.claim_idle() {
@@ -120,12 +163,14 @@ impl Shared {
             }
             if ours(task) {
                 self.end_queued(task);
+                count += 1;
             } else if task.state.park() == Parked::Notified {
                 // The header began to serve another runtime between the two looks: undo the claim, and pass
                 // on a wake that met it.
                 task.schedule();
             }
         });
+        count
     }
 
     /// Ends a goroutine that the caller owns and that will not run any more.

@@ -4,13 +4,15 @@ use super::shared::{Remote, Shared};
 use crate::fiber::coro::FiberRef;
 use crate::queue::Linked;
 use crate::queue::ring::CAPACITY;
+use crate::sys::threads::discard_payload;
 use crate::task::header::NO_HOME;
 use crate::task::{Context, TaskRef};
 use std::cell::{Cell, UnsafeCell};
 use std::collections::VecDeque;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::ptr::NonNull;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{Ordering, fence};
 
 /// Every so many ticks a worker looks at timers and the injector first (Go's 61), so that goroutines which
 /// keep each other busy starve nobody.
@@ -73,11 +75,16 @@ impl Worker {
     ///
     /// # Safety
     ///
-    /// The context is the field of a worker, as those whose scheduler is a `Shared` are.
+    /// The pointer was made from a worker's own, as those in the thread-local are, and the worker is alive.
     #[inline]
-    pub(crate) unsafe fn of(context: &Context) -> &Worker {
-        // SAFETY: `context` is the first field of a `repr(C)` worker, by the caller's promise.
-        unsafe { &*std::ptr::from_ref(context).cast::<Worker>() }
+    pub(crate) unsafe fn of<'a>(context: *const Context) -> &'a Worker {
+        // SAFETY: a context is the first field of its `repr(C)` worker; the rest is the caller's promise.
+        unsafe { &*context.cast::<Worker>() }
+    }
+
+    /// What the thread-local is set to: the context, with the right to reach the worker around it.
+    pub(super) fn context_ptr(&self) -> *const Context {
+        std::ptr::from_ref(self).cast()
     }
 
     #[inline]
@@ -125,13 +132,18 @@ impl Worker {
     /// Queues a task at the tail of where it belongs.
     pub(super) fn push_back(&self, task: TaskRef) {
         match task.home.get() {
-            NO_HOME => {
-                self.push_ring(task);
-                self.shared.notify();
-            }
+            NO_HOME => self.offer(task),
             home if home as usize == self.index => self.pinned(|queue| queue.push_back(task)),
             home => self.shared.send_home(task, home),
         }
+    }
+
+    /// Puts a task into the ring and tells a sleeper, with nothing sequentially consistent in between that
+    /// would come first: hence the fence (P1 in `idle`; the ring's own store is a release).
+    fn offer(&self, task: TaskRef) {
+        self.push_ring(task);
+        fence(Ordering::SeqCst);
+        self.shared.notify();
     }
 
     #[inline]
@@ -207,7 +219,7 @@ impl Worker {
             self.pinned(|queue| queue.push_back(task));
         }
         if let Some(task) = self.remote().swap_slot(None) {
-            self.push_ring(task);
+            self.offer(task);
         }
     }
 
@@ -237,6 +249,10 @@ impl Worker {
             None => first = Some(task),
             Some(_) => self.push_ring(task),
         });
+        if self.remote().ring.len() > 0 {
+            fence(Ordering::SeqCst);
+            shared.notify();
+        }
         first
     }
 
@@ -250,7 +266,13 @@ impl Worker {
         }
         let mut due = Vec::new();
         while timers.expire(now, &mut due) {}
-        due.into_iter().for_each(std::task::Waker::wake);
+        for waker in due {
+            // A foreign waker may panic. Its message has been printed; neither the other timers nor this
+            // worker must suffer.
+            if let Err(payload) = catch_unwind(AssertUnwindSafe(|| waker.wake())) {
+                discard_payload(payload);
+            }
+        }
     }
 
     /// A pseudo-random number, for the order of victims (xorshift).

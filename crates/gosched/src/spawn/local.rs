@@ -6,6 +6,7 @@ use crate::task::current::current_task;
 use std::any::Any;
 use std::cell::RefCell;
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::fmt;
 use std::ptr::NonNull;
 
@@ -62,11 +63,17 @@ impl<T: Send + 'static> LocalKey<T> {
         let value = match self.find() {
             Some(value) => value,
             None => {
-                // Made without touching the map: the expression may use other keys, or this one.
-                let fresh: Box<dyn Any + Send> = Box::new((self.init)());
+                // Made without touching the map: the expression may use other keys, or this one. Then the value
+                // made first stays, and ours is dropped outside the map, whose users' code it may call.
+                let mut fresh: Option<Box<dyn Any + Send>> = Some(Box::new((self.init)()));
                 self.edit(|values| {
-                    values.0.entry(self.address()).or_insert(fresh);
+                    if let Entry::Vacant(place) = values.0.entry(self.address())
+                        && let Some(fresh) = fresh.take()
+                    {
+                        place.insert(fresh);
+                    }
                 });
+                drop(fresh);
                 self.find().expect("it was just put in")
             }
         };

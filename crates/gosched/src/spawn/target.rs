@@ -30,8 +30,12 @@ thread_local! {
     static ENTERED: RefCell<Vec<Arc<dyn Schedule>>> = const { RefCell::new(Vec::new()) };
 }
 
-/// Enters a runtime on this thread. Undone by [`leave`].
+/// Enters a runtime on this thread, unless a goroutine runs here, whose own runtime comes first in any case.
+/// Undone by [`leave`].
 pub(crate) fn enter(scheduler: Arc<dyn Schedule>) {
+    if context().is_some() {
+        return;
+    }
     ENTERED.with_borrow_mut(|entered| entered.push(scheduler));
 }
 

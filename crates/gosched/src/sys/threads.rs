@@ -37,7 +37,8 @@ pub(crate) enum ThreadFate {
     Home,
 }
 
-/// A snapshot of the cache.
+/// A snapshot of the cache, for tests.
+#[cfg(test)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct ThreadStats {
     /// Threads that exist, at work or waiting.
@@ -59,6 +60,7 @@ pub(crate) fn spawn(name: &str, job: Box<dyn FnOnce() -> ThreadFate + Send>) -> 
 }
 
 /// How many threads there are.
+#[cfg(test)]
 pub(crate) fn stats() -> ThreadStats {
     CACHE.stats()
 }
@@ -108,6 +110,7 @@ impl ThreadCache {
         Self { state: Mutex::new(State { idle: Vec::new(), live: 0, homes: 0 }), idle_limit }
     }
 
+    #[cfg(test)]
     fn stats(&self) -> ThreadStats {
         let state = lock(&self.state);
         ThreadStats { live: state.live, idle: state.idle.len(), homes: state.homes }

@@ -1,6 +1,7 @@
 //! The body of a task: a closure or a future, later its output, in the header or in a box.
 
 use super::header::{INLINE_WORDS, TaskRef};
+use crate::sys::threads::discard_payload;
 use std::any::Any;
 use std::cell::Cell;
 use std::future::Future;
@@ -204,9 +205,12 @@ unsafe fn cancel<B, T>(task: TaskRef) {
         store.stage.set(Stage::Empty);
         // A destructor's panic ends with the goroutine, like any other of its panics; the hook has printed it.
         // SAFETY: the stage was `Body` and is not any more: dropped in place, once.
-        let _ = catch_unwind(AssertUnwindSafe(|| unsafe {
+        let dropped = catch_unwind(AssertUnwindSafe(|| unsafe {
             ManuallyDrop::drop(&mut (*store.value.get()).body);
         }));
+        if let Err(payload) = dropped {
+            discard_payload(payload);
+        }
     }
 }
 
@@ -224,7 +228,11 @@ unsafe fn discard<B, T>(task: TaskRef) -> Option<Box<dyn Any + Send>> {
         let output = unsafe { ManuallyDrop::take(&mut (*held.value.get()).output) };
         match output {
             // The value's destructor may panic; nobody is left to tell but the hook, which has been told.
-            Ok(value) => drop(catch_unwind(AssertUnwindSafe(|| drop(value)))),
+            Ok(value) => {
+                if let Err(payload) = catch_unwind(AssertUnwindSafe(|| drop(value))) {
+                    discard_payload(payload);
+                }
+            }
             Err(panic) => payload = Some(panic),
         }
     }

@@ -13,6 +13,8 @@
 
 use crate::sys::lock::Spin;
 use crate::sys::prim::{AtomicU32, Ordering};
+use crate::sys::threads::discard_payload;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::task::{Context, Poll, Waker};
 
 const HANDLE: u32 = 1;
@@ -61,8 +63,11 @@ impl JoinSlot {
         // Release publishes the output; acquire sees the waker's registration.
         if self.word.fetch_or(DONE, Ordering::AcqRel) & WAITER != 0 {
             let waker = self.waker.lock().take();
-            if let Some(waker) = waker {
-                waker.wake();
+            if let Some(waker) = waker
+                && let Err(payload) = catch_unwind(AssertUnwindSafe(|| waker.wake()))
+            {
+                // A foreign waker's panic must not end the worker, or keep the header from being let go.
+                discard_payload(payload);
             }
         }
         if self.word.fetch_and(!BODY, Ordering::AcqRel) & HANDLE == 0 { Last::Yes } else { Last::No }
@@ -71,13 +76,13 @@ impl JoinSlot {
     /// The handle's side: it is being dropped.
     #[inline]
     pub(crate) fn release_handle(&self) -> Last {
-        let before = self.word.fetch_and(!HANDLE, Ordering::AcqRel);
-        if before & WAITER != 0 {
-            // A waker left by a joiner that gave up: drop it here, not under the lock.
+        if self.word.load(Ordering::Relaxed) & WAITER != 0 {
+            // A waker left by a joiner that gave up. Taken now: once HANDLE is cleared the header may serve
+            // another goroutine, whose waker this would be.
             let stale = self.waker.lock().take();
             drop(stale);
         }
-        if before & BODY == 0 { Last::Yes } else { Last::No }
+        if self.word.fetch_and(!HANDLE, Ordering::AcqRel) & BODY == 0 { Last::Yes } else { Last::No }
     }
 
     /// Whether the output is there.

@@ -125,6 +125,7 @@ pub(crate) fn allocate(cache: Option<&Cache>) -> TaskRef {
 #[inline]
 pub(crate) unsafe fn free(task: TaskRef, cache: Option<&Cache>) {
     task.vtable.set(&VTable::NONE);
+    // Its owner has dropped the locals; what is left is a name.
     let extra = task.with_extra(Option::take);
     drop(extra);
     match cache {
@@ -191,6 +192,8 @@ pub(crate) unsafe fn prepare(
     task.created.set(created);
     task.home.set(NO_HOME);
     task.stack_log2.set(0);
+    task.reason.set(0);
+    task.waits_at.set(None);
     task.depth.set(0);
     task.fiber.set(None);
     task.join.open();

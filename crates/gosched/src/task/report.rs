@@ -3,6 +3,7 @@
 use super::header::TaskRef;
 use crate::sys::threads::discard_payload;
 use std::any::Any;
+use std::io::Write as _;
 
 /// The payload of [`crate::goexit`]: what `join` of such a goroutine returns as its error.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,7 +51,9 @@ fn tell(task: TaskRef, payload: &(dyn Any + Send)) {
         return;
     }
     let name = task.name().map(|name| format!(" \"{name}\"")).unwrap_or_default();
-    eprintln!(
+    // A standard error that is closed must not take the program down.
+    let _ = writeln!(
+        std::io::stderr(),
         "gosched: goroutine {}{name} panicked and nobody joined it: {}\n    created by goroutine {} at {}",
         task.id.get(),
         text(payload),

@@ -117,13 +117,9 @@ impl State {
     }
 
     /// Whether the body is over.
+    #[cfg(all(test, not(loom)))]
     pub(crate) fn is_closed(&self) -> bool {
         self.0.load(Ordering::Acquire) & CLOSED != 0
-    }
-
-    /// Whether the task is parked at this moment.
-    pub(crate) fn is_idle(&self) -> bool {
-        self.0.load(Ordering::Acquire) == 0
     }
 }
 

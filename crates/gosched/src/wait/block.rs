@@ -213,19 +213,32 @@ struct Blocker {
     /// The affinity check has failed, in a wait that must not unwind before its end.
     pointed_at: bool,
     eager: u32,
+    /// Whose waker the future has.
+    polled_as: Option<TaskRef>,
     thread: Option<thread::Current>,
 }
 
 impl Blocker {
     #[inline]
     fn new(reason: WaitReason, at: &'static Location<'static>) -> Self {
-        Self { reason, at, nested: false, answered: false, pointed_at: false, eager: EAGER, thread: None }
+        Self {
+            reason,
+            at,
+            nested: false,
+            answered: false,
+            pointed_at: false,
+            eager: EAGER,
+            polled_as: None,
+            thread: None,
+        }
     }
 
     /// Polls once, with the waker of whatever runs here *now*: a user's own coroutine may have moved us.
     #[inline]
     fn poll<F: Future>(&mut self, future: Pin<&mut F>) -> Poll<F::Output> {
-        match suspendable() {
+        let spot = suspendable();
+        self.polled_as = spot.as_ref().map(|spot| spot.task);
+        match spot {
             Some(spot) => {
                 let waker = waker(spot.task);
                 self.nested = spot.task.depth.get() > 0;
@@ -244,7 +257,12 @@ impl Blocker {
     /// Blocks until something wakes this call, or for no reason at all.
     #[inline]
     fn block(&mut self) {
-        let Some(spot) = suspendable() else {
+        let spot = suspendable();
+        if spot.as_ref().map(|spot| spot.task) != self.polled_as {
+            // A user's own coroutine has moved us during the poll: the future has the wrong waker.
+            return;
+        }
+        let Some(spot) = spot else {
             self.thread().park();
             return;
         };
@@ -324,6 +342,9 @@ impl Depth {
 impl Drop for Depth {
     #[inline]
     fn drop(&mut self) {
-        self.0.depth.set(self.0.depth.get() - 1);
+        // Not if a user's own coroutine has moved us: the header may be another thread's by now.
+        if current::current_task() == Some(self.0) {
+            self.0.depth.set(self.0.depth.get().saturating_sub(1));
+        }
     }
 }

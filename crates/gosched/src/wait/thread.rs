@@ -50,6 +50,8 @@ pub(super) struct Current {
 }
 
 impl Current {
+    /// Not inlined: nobody may keep a thread-local's address across a suspension.
+    #[inline(never)]
     pub(super) fn get() -> Self {
         // In a destructor of another thread-local ours may be gone: then one for this call alone.
         let parker = PARKER.try_with(Arc::clone).unwrap_or_else(|_| Parker::new());

@@ -68,6 +68,22 @@ impl Keeper {
         }
     }
 
+    /// Gives an entry another deadline and waker. False if it has fired.
+    fn update(&self, key: TimerKey, at: Instant, waker: &std::task::Waker) -> bool {
+        match self {
+            Keeper::Runtime(scheduler) => match scheduler.timers().update(key, at, waker) {
+                Some(earlier) => {
+                    if earlier {
+                        scheduler.timer_moved();
+                    }
+                    true
+                }
+                None => false,
+            },
+            Keeper::Fallback => fallback().update(key, at, waker),
+        }
+    }
+
     fn cancel(&self, key: TimerKey) {
         // The waker comes back to be dropped here, outside the store's lock.
         drop(match self {
@@ -108,13 +124,18 @@ impl Timer {
             self.cancel();
             return Poll::Ready(());
         }
-        if let Some(entry) = &self.entry
-            && entry.at == deadline
-            && entry.waker.will_wake(cx.waker())
-        {
-            return Poll::Pending;
+        if let Some(entry) = &mut self.entry {
+            if entry.at == deadline && entry.waker.will_wake(cx.waker()) {
+                return Poll::Pending;
+            }
+            if entry.keeper.update(entry.key, deadline, cx.waker()) {
+                entry.at = deadline;
+                entry.waker.clone_from(cx.waker());
+                return Poll::Pending;
+            }
+            // It has fired, for an earlier deadline or an earlier waker.
+            self.entry = None;
         }
-        self.cancel();
         let keeper = Keeper::here();
         let key = keeper.insert(deadline, cx.waker().clone());
         self.entry = Some(Entry { keeper, key, at: deadline, waker: cx.waker().clone() });
