@@ -3,11 +3,13 @@
 use super::block::suspendable;
 use crate::clock::TimerKey;
 use crate::clock::driver::fallback;
+use crate::task::current::current_task;
 use crate::task::waker::waker;
 use crate::task::{Schedule, TaskRef};
 use std::fmt;
 use std::mem::ManuallyDrop;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::task::{Context, Poll};
 use std::time::Instant;
 
@@ -65,6 +67,17 @@ impl Keeper {
                 key
             }
             Keeper::Fallback => fallback().insert(at, waker).expect("the timer thread cannot be started"),
+        }
+    }
+
+    /// Whether [`Keeper::here`] would choose it again.
+    fn is_here(&self) -> bool {
+        match (self, current_task()) {
+            (Keeper::Runtime(scheduler), Some(task)) => {
+                std::ptr::eq(task.scheduler.load(Ordering::Relaxed), scheduler.anchor())
+            }
+            (Keeper::Fallback, None) => true,
+            _ => false,
         }
     }
 
@@ -128,13 +141,14 @@ impl Timer {
             if entry.at == deadline && entry.waker.will_wake(cx.waker()) {
                 return Poll::Pending;
             }
-            if entry.keeper.update(entry.key, deadline, cx.waker()) {
+            // Only while it is still the place to be woken from: the runtime may be gone since.
+            if entry.keeper.is_here() && entry.keeper.update(entry.key, deadline, cx.waker()) {
                 entry.at = deadline;
                 entry.waker.clone_from(cx.waker());
                 return Poll::Pending;
             }
-            // It has fired, for an earlier deadline or an earlier waker.
-            self.entry = None;
+            // Else it has fired, for an earlier deadline or waker, or lies with another runtime.
+            self.cancel();
         }
         let keeper = Keeper::here();
         let key = keeper.insert(deadline, cx.waker().clone());
