@@ -420,8 +420,9 @@ fn an_idle_runtime_costs_no_processor_time() {
     if !is_child() {
         return drop(Child::new("an_idle_runtime_costs_no_processor_time").passes());
     }
-    for mode in common::modes() {
-        let (tx, rx) = chan::bounded::<()>(0);
+    let (_open, rx) = chan::bounded::<()>(0);
+    let modes = common::modes();
+    for mode in &modes {
         mode.runtime.run(|| {
             for i in 0..100 {
                 let rx = rx.clone();
@@ -433,11 +434,11 @@ fn an_idle_runtime_costs_no_processor_time() {
             }
             drop(go(|| time::sleep(Duration::from_secs(3600))));
         });
-        thread::sleep(Duration::from_millis(100));
-        let before = cpu_time();
-        thread::sleep(Duration::from_secs(1));
-        let used = cpu_time() - before;
-        assert!(used < Duration::from_millis(5), "{}: {used:?} in a second", mode.name);
-        drop(tx);
     }
+    thread::sleep(Duration::from_millis(300));
+    let before = cpu_time();
+    thread::sleep(Duration::from_secs(1));
+    let used = cpu_time() - before;
+    // 0.5 % of a core, for all of them together.
+    assert!(used < Duration::from_millis(5), "{used:?} in a second");
 }

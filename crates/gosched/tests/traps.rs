@@ -308,8 +308,14 @@ mod affinity {
         for mode in cheap_modes() {
             bounded(move || {
                 mode.runtime.run(|| {
-                    let calls: [fn(); 3] =
-                        [yield_now, || time::sleep(Duration::from_millis(1)), || drop(go(|| 1).join())];
+                    let calls: [fn(); 3] = [
+                        yield_now,
+                        || time::sleep(Duration::from_secs(1)),
+                        || {
+                            let (_open, rx) = chan::bounded::<()>(0);
+                            let _ = rx.recv_timeout(Duration::from_secs(1));
+                        },
+                    ];
                     for call in calls {
                         let stackful = go(move || {
                             let local = 5;

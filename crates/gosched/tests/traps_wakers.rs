@@ -111,7 +111,7 @@ fn wakers_may_re_enter_timers_and_joins() {
         let waker = again.waker();
         let mut cx = Context::from_waker(&waker);
         let mut sleep = pin!(time::sleep_async(Duration::from_millis(2)));
-        assert!(sleep.as_mut().poll(&mut cx).is_pending());
+        let _ = sleep.as_mut().poll(&mut cx);
         common::eventually("the sleep is over", || sleep.as_mut().poll(&mut cx).is_ready());
         let (go_on, rx) = chan::bounded::<()>(0);
         let mut handle = go(move || rx.recv());
@@ -138,7 +138,8 @@ fn forgotten_pinned_futures_harm_nobody() {
         let mut handle = Box::pin(go(move || waits.recv().is_err()));
         assert!(receive.as_mut().poll(&mut cx).is_pending());
         assert!(waited.as_mut().poll(&mut cx).is_pending());
-        assert!(sleep.as_mut().poll(&mut cx).is_pending());
+        // On a busy machine it may be over already.
+        let _ = sleep.as_mut().poll(&mut cx);
         assert!(handle.as_mut().poll(&mut cx).is_pending());
         std::mem::forget((receive, waited, sleep, handle));
         // Served like any other: the first message goes to whom nobody polls, the next to us.

@@ -34,6 +34,10 @@ use std::time::Duration;
 /// dropped; those parked on a stack are abandoned, with everything on their stacks, and wakes do nothing to
 /// them ever after. One that is in the middle of something is given 100 ms to come back to the scheduler.
 ///
+/// An abandoned goroutine keeps its place in whatever it waits for. Where that is shared with other runtimes or
+/// threads, a message may still be handed to it, and a wake-up of a lock or condition be spent on it: those who
+/// wait behind it then wait on. End such goroutines before their runtime (by closing their channels, say).
+///
 /// # Examples
 ///
 /// ```

@@ -206,14 +206,15 @@ impl Shared {
     pub(crate) fn starve(&self, task: TaskRef, error: &std::io::Error) {
         let mut why = lock(&self.starved_why);
         if why.is_none() {
-            // A standard error that is closed must not take the program down.
-            let _ = writeln!(
-                std::io::stderr(),
+            // In one piece, so that it does not mix with other threads' lines; and a standard error that is closed
+            // must not take the program down.
+            let told = format!(
                 "gosched: no stack for goroutine {} (created at {}): {error}. Goroutines that have not \
-                 started wait until others end; until then spawning returns an error",
+                 started wait until others end; until then spawning returns an error\n",
                 task.id.get(),
                 task.created.get(),
             );
+            let _ = std::io::stderr().write_all(told.as_bytes());
         }
         *why = Some(error.to_string().into());
         self.starved.push(task);

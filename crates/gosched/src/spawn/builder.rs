@@ -79,7 +79,8 @@ impl Builder {
         F: Future + Send + 'static,
         F::Output: Send + 'static,
     {
-        spawn_future(&self.spec(Location::caller())?, future)
+        // The size is checked all the same.
+        spawn_future(&Spec { stack_log2: 0, ..self.spec(Location::caller())? }, future)
     }
 
     pub(crate) fn spec(self, created: &'static Location<'static>) -> io::Result<Spec> {

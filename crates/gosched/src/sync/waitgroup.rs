@@ -241,7 +241,12 @@ impl Drop for Inner {
     fn drop(&mut self) {
         let payload = self.panic.lock().take();
         if let Some(payload) = payload {
-            eprintln!("a goroutine of a WaitGroup panicked and nobody waited for it: {}", text_of(&*payload));
+            // One piece, so that it does not mix with other threads' lines.
+            let told = format!(
+                "a goroutine of a WaitGroup panicked and nobody waited for it: {}\n",
+                text_of(&*payload)
+            );
+            let _ = std::io::Write::write_all(&mut std::io::stderr(), told.as_bytes());
         }
     }
 }

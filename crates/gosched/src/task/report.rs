@@ -51,13 +51,14 @@ fn tell(task: TaskRef, payload: &(dyn Any + Send)) {
         return;
     }
     let name = task.name().map(|name| format!(" \"{name}\"")).unwrap_or_default();
-    // A standard error that is closed must not take the program down.
-    let _ = writeln!(
-        std::io::stderr(),
-        "gosched: goroutine {}{name} panicked and nobody joined it: {}\n    created by goroutine {} at {}",
+    // In one piece, so that it does not mix with other threads' lines; and a standard error that is closed must not
+    // take the program down.
+    let told = format!(
+        "gosched: goroutine {}{name} panicked and nobody joined it: {}\n    created by goroutine {} at {}\n",
         task.id.get(),
         text(payload),
         task.parent.get(),
         task.created.get(),
     );
+    let _ = std::io::stderr().write_all(told.as_bytes());
 }
