@@ -354,7 +354,9 @@ mod affinity {
 
     #[test]
     fn the_reverse_check_does_not_unwind_what_others_still_use() {
-        for mode in cheap_modes() {
+        // Not in migrating mode: these waits suspend in spite of the pointer and report it afterwards, and a
+        // goroutine that came back on another thread would leave the pointer behind on the first.
+        for mode in cheap_modes().into_iter().take(2) {
             bounded(move || {
                 mode.runtime.run(|| {
                     let ended = Arc::new(AtomicUsize::new(0));

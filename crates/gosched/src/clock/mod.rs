@@ -143,7 +143,7 @@ impl Timers {
     }
 
     /// How many timers are live.
-    #[cfg(all(test, not(loom)))]
+    #[cfg(test)]
     pub(crate) fn len(&self) -> usize {
         self.heap.lock().len()
     }

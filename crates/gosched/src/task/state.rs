@@ -1,7 +1,7 @@
 //! The state word of a task.
 //!
 //! ```text
-//!  bit 0  NOTIFIED  a wake has come since the task was last taken up
+//!  bit 0  NOTIFIED  a wake has come since the task was queued or taken up
 //!  bit 1  OWNED     somebody owns the task: a queue it waits in, or the worker that runs it
 //!  bit 2  CLOSED    the body is over, dropped or abandoned; the header may be in the pool
 //! ```
@@ -9,15 +9,17 @@
 //! | word              | name     | what it means                                   | who moves it on          |
 //! |-------------------|----------|-------------------------------------------------|--------------------------|
 //! | 0                 | idle     | parked; only wakers know the task               | a waker, the shutdown    |
-//! | OWNED             | running  | being run, or yielded and in its home's queue   | its owner alone          |
-//! | OWNED + NOTIFIED  | notified | queued by a wake, or woken while running        | its owner alone          |
+//! | OWNED             | owned    | queued or being run                             | its owner; a waker (bit 0) |
+//! | OWNED + NOTIFIED  | notified | the same, and a further wake has come           | its owner alone          |
 //! | CLOSED (+ others) | closed   | wakes do nothing                                | `TaskRef::init`          |
 //!
-//! A wake is one `fetch_or`, whatever the state: it must be a read-modify-write even where it changes
-//! nothing, so that it takes its place in the word's modification order. Either it comes before the owner's
-//! [`State::begin`], whose acquire then makes what the waker wrote visible to the poll that follows; or after
-//! it, and then the owner finds NOTIFIED when it tries to park. A waker that only *looked* at a queued task
-//! could be overtaken by both (the classic store-buffering race), and its news would be lost.
+//! A wake of a parked task moves the word from 0 to OWNED, and its waker queues the task. Any other wake leaves
+//! NOTIFIED behind. It must be a read-modify-write even where it changes nothing, so that it takes its place in the
+//! word's modification order: the owner clears NOTIFIED only by a read-modify-write of its own ([`State::begin`]),
+//! whose acquire makes what those wakers wrote visible to the poll that follows, and parks only by exchanging OWNED
+//! without NOTIFIED. A waker that only *looked* at an owned task could be overtaken by both (the classic
+//! store-buffering race), and its news would be lost. What the first waker wrote reaches the owner through the
+//! queue, or through `begin`'s load.
 //!
 //! Wakers hold no count. Headers are type-stable (see [`super::pool`]): a late wake of a finished task meets
 //! CLOSED, or, when the header serves a new task already, wakes that one once for nothing. Every future
@@ -70,8 +72,16 @@ impl State {
     /// Notes a wake.
     #[inline]
     pub(crate) fn wake(&self) -> Woken {
-        // AcqRel: release what the waker wrote to the coming `begin`; acquire, because a waker that wins
-        // queues the task and must see the header as the task's last owner left it.
+        // Release what the waker wrote to the coming `begin`; acquire, because a waker that wins queues the task
+        // and must see the header as the task's last owner left it.
+        if self.0.compare_exchange(0, OWNED, Ordering::AcqRel, Ordering::Relaxed).is_ok() {
+            return Woken::Schedule;
+        }
+        self.wake_owned()
+    }
+
+    /// It was not parked a moment ago; it may be by now.
+    fn wake_owned(&self) -> Woken {
         let before = self.0.fetch_or(NOTIFIED | OWNED, Ordering::AcqRel);
         if before & (OWNED | CLOSED) == 0 { Woken::Schedule } else { Woken::Nothing }
     }
@@ -79,8 +89,12 @@ impl State {
     /// The owner takes the task up: wakes until now are answered by the poll that follows.
     #[inline]
     pub(crate) fn begin(&self) {
-        // Acquire: see what those wakers wrote.
-        self.0.fetch_and(!NOTIFIED, Ordering::AcqRel);
+        // Acquire: see what the waker who queued the task wrote. A wake that this load does not see has not been
+        // answered, and keeps the task from parking.
+        if self.0.load(Ordering::Acquire) & NOTIFIED != 0 {
+            // Acquire: see what the other wakers wrote.
+            self.0.fetch_and(!NOTIFIED, Ordering::AcqRel);
+        }
     }
 
     /// The owner leaves the task to its wakers, unless one has come already.

@@ -37,20 +37,37 @@ use std::time::Instant;
 /// In Go every call may block; this is the way back from an `async` library to that.
 #[track_caller]
 pub fn wait<F: Future>(future: F) -> F::Output {
-    wait_for(WaitReason::Future, pin!(future))
+    let mut future = pin!(future);
+    let mut blocker = Blocker::new(WaitReason::Future, Location::caller());
+    loop {
+        if let Poll::Ready(output) = blocker.poll(future.as_mut()) {
+            return output;
+        }
+        blocker.block();
+    }
 }
 
-/// The same with the reason that dumps show.
+/// The same for the library's own operations, with the reason that dumps show. Their futures call no code of the
+/// user while they are polled, so nothing nests in them and nothing moves the goroutine meanwhile.
 #[track_caller]
 #[inline]
 pub(crate) fn wait_for<F: Future>(reason: WaitReason, mut future: Pin<&mut F>) -> F::Output {
     let mut blocker = Blocker::new(reason, Location::caller());
     loop {
-        if let Poll::Ready(output) = blocker.poll(future.as_mut()) {
+        let Some(spot) = suspendable() else {
+            if let Poll::Ready(output) = blocker.thread().poll(future.as_mut()) {
+                blocker.end();
+                return output;
+            }
+            blocker.thread().park();
+            continue;
+        };
+        blocker.nested = spot.task.depth.get() > 0;
+        if let Poll::Ready(output) = future.as_mut().poll(&mut Context::from_waker(&waker(spot.task))) {
             blocker.end();
             return output;
         }
-        blocker.block();
+        blocker.block_at(&spot);
     }
 }
 
@@ -262,10 +279,15 @@ impl Blocker {
             // A user's own coroutine has moved us during the poll: the future has the wrong waker.
             return;
         }
-        let Some(spot) = spot else {
-            self.thread().park();
-            return;
-        };
+        match spot {
+            Some(spot) => self.block_at(&spot),
+            None => self.thread().park(),
+        }
+    }
+
+    /// The same in a goroutine.
+    #[inline]
+    fn block_at(&mut self, spot: &Spot<'_>) {
         let task = spot.task;
         self.answered = true;
         if task.state.is_notified() && self.eager > 0 {
@@ -278,10 +300,10 @@ impl Blocker {
         task.reason.set(self.reason as u8);
         task.waits_at.set(Some(self.at));
         if self.must_end() {
-            self.pointed_at |= is_pointed_at(&spot);
-            suspend_unchecked(&spot, Request::Park);
+            self.pointed_at |= is_pointed_at(spot);
+            suspend_unchecked(spot, Request::Park);
         } else {
-            suspend(&spot, Request::Park);
+            suspend(spot, Request::Park);
         }
     }
 
