@@ -255,6 +255,38 @@ unsafe impl Cases for Slice<'_, '_, '_> {
     }
 }
 
+/// How many arms are asked for their parts once instead of at each step.
+const FEW: usize = 4;
+
+/// The parts of a few arms: most selects have no more, and go over them a dozen times.
+struct Few<'s> {
+    parts: [Option<(&'s dyn Selectable, &'s Node, *mut ())>; FEW],
+    count: usize,
+}
+
+impl<'s> Few<'s> {
+    fn of(arms: &'s [&mut dyn Arm]) -> Option<Self> {
+        let mut parts = [None; FEW];
+        for (part, arm) in parts.iter_mut().zip(arms) {
+            *part = arm.parts().0;
+        }
+        (arms.len() <= FEW).then_some(Self { parts, count: arms.len() })
+    }
+}
+
+// SAFETY: as for `Slice`; what an arm says of its parts it says each time.
+unsafe impl Cases for Few<'_> {
+    #[inline]
+    fn count(&self) -> usize {
+        self.count
+    }
+
+    #[inline]
+    fn case(&self, index: usize) -> Option<(&dyn Selectable, &Node, *mut ())> {
+        self.parts[index]
+    }
+}
+
 /// Blocks until an arm is chosen; `None` is the default case.
 ///
 /// # Panics
@@ -265,7 +297,10 @@ pub fn run(arms: &mut [&mut dyn Arm], biased: bool, wait: Wait) -> Option<usize>
     assert!(!arms.iter().any(|arm| arm.is_settled()), "{USED}");
     let limit = wait.limit();
     let engine = pin!(Engine::new(biased, limit));
-    let (index, end) = engine.as_ref().run(&Slice(arms), limit)?;
+    let (index, end) = match Few::of(arms) {
+        Some(few) => engine.as_ref().run(&few, limit),
+        None => engine.as_ref().run(&Slice(arms), limit),
+    }?;
     arms[index].settle(Chosen(end));
     Some(index)
 }

@@ -75,6 +75,8 @@ pub(super) struct Engine {
     drawn: Cell<Option<u32>>,
     /// The time is up: do not queue again.
     give_up: Cell<bool>,
+    /// The cases have been tried one by one a moment ago.
+    tried: Cell<bool>,
     /// Peers hold its address while it is queued.
     _pinned: PhantomPinned,
 }
@@ -86,6 +88,7 @@ impl Engine {
             biased,
             drawn: Cell::new(None),
             give_up: Cell::new(limit == Limit::Try),
+            tried: Cell::new(false),
             _pinned: PhantomPinned,
         }
     }
@@ -146,6 +149,7 @@ impl Engine {
     #[cold]
     #[track_caller]
     fn run_slow(self: Pin<&Self>, cases: &impl Cases, limit: Limit) -> Option<(usize, End)> {
+        self.tried.set(true);
         let session = Session { engine: self, cases };
         let reason = if cases.count() == 0 { WaitReason::SelectNoCases } else { WaitReason::Select };
         loop {
@@ -215,7 +219,9 @@ impl Engine {
             match self.waiter.phase() {
                 Phase::Idle => {
                     // No waker is cloned for a select that need not wait.
-                    if let Verdict::Chosen(index, end) = self.try_each(cases) {
+                    if !self.tried.replace(false)
+                        && let Verdict::Chosen(index, end) = self.try_each(cases)
+                    {
                         return Poll::Ready(Some((index, end)));
                     }
                     // SAFETY: this is the owner, in `Idle`.
@@ -267,7 +273,8 @@ impl Engine {
 
     /// Leaves the other queues and translates the outcome. `None` means to begin again.
     fn conclude(&self, cases: &impl Cases, index: usize, outcome: Outcome) -> Option<End> {
-        dequeue_all(cases);
+        // Whoever ended the select has unlinked the node of the case that won, before the outcome was stored.
+        dequeue_all(cases, Some(index));
         // SAFETY: the owner has read the outcome and left every queue; no lock is held.
         unsafe { self.waiter.reset() };
         self.drawn.set(None);
@@ -288,7 +295,7 @@ impl Engine {
         if self.waiter.phase() == Phase::Idle {
             return None;
         }
-        dequeue_all(cases);
+        dequeue_all(cases, None);
         // Every lock was taken since: a peer that was committing has finished, and none can begin.
         if let Phase::Done(index, outcome) = self.waiter.phase() {
             return Some((index as usize, self.conclude(cases, index as usize, outcome)?));
@@ -328,8 +335,8 @@ impl Engine {
             for (index, place) in room.iter_mut().enumerate() {
                 *place = index as u32;
             }
-            // In random order: of several cases on one channel the first one queued is served.
-            let mut order = Order::new(room, self.biased, None);
+            // In random order where that matters: of several cases on one channel the first one queued is served.
+            let mut order = Order::new(room, self.biased || locks.all_differ, None);
             while let Some(index) = order.next() {
                 let Some((source, node, slot)) = cases.case(index as usize) else { continue };
                 node.prepare(&self.waiter, index, slot);
@@ -344,7 +351,7 @@ impl Engine {
             unsafe { source.publish() };
         });
         drop(locks);
-        drop(wakes);
+        wakes.wake();
         verdict
     }
 
@@ -460,20 +467,25 @@ fn each(cases: &impl Cases, mut f: impl FnMut(&dyn Selectable, &Node, *mut ())) 
     }
 }
 
-/// Takes the nodes out of their queues, one lock at a time.
-fn dequeue_all(cases: &impl Cases) {
-    each(cases, |source, node, _| {
-        let Some(_held) = source.lock().map(Held::take) else { return };
+/// Takes the nodes out of their queues, one lock at a time, but for one that is out already.
+fn dequeue_all(cases: &impl Cases, out: Option<usize>) {
+    for index in (0..cases.count()).filter(|index| Some(*index) != out) {
+        let Some((source, node, _)) = cases.case(index) else { continue };
+        let Some(_held) = source.lock().map(Held::take) else { continue };
         // SAFETY: the lock is held; the node was given to this source only.
         unsafe {
             source.dequeue(node);
             source.publish();
         }
-    });
+    }
 }
 
 /// All distinct locks of a select's cases, held.
-struct Locks<'s>(&'s [*const RawSpin]);
+struct Locks<'s> {
+    held: &'s [*const RawSpin],
+    /// No two cases share one.
+    all_differ: bool,
+}
 
 impl<'s> Locks<'s> {
     /// Takes them in the order of their addresses, so that opposing selects cannot block each other (S16).
@@ -486,7 +498,11 @@ impl<'s> Locks<'s> {
             }
         });
         let room = &mut room[..count];
-        room.sort_unstable();
+        match room {
+            [a, b] if *a <= *b => {}
+            [a, b] => std::mem::swap(a, b),
+            _ => room.sort_unstable(),
+        }
         let mut distinct = 0;
         for at in 0..count {
             // Equal ones are neighbours, and the last one kept is at `distinct - 1`.
@@ -499,13 +515,13 @@ impl<'s> Locks<'s> {
             // SAFETY: the cases are borrowed for as long as these locks are held, and keep them in place.
             unsafe { (**lock).lock() };
         }
-        Self(&room[..distinct])
+        Self { held: &room[..distinct], all_differ: distinct == count }
     }
 }
 
 impl Drop for Locks<'_> {
     fn drop(&mut self) {
-        for lock in self.0 {
+        for lock in self.held {
             // SAFETY: taken in `take`, and still in place, as there.
             unsafe { (**lock).unlock() };
         }

@@ -41,7 +41,7 @@ pub(super) fn random() -> u64 {
     })
 }
 
-/// A sequence of random numbers that can be drawn again from the same seed.
+/// A sequence of random numbers, grown from one of [`random`]'s.
 #[derive(Debug)]
 pub(super) struct Dice(u64);
 
@@ -52,9 +52,11 @@ impl Dice {
 
     /// A number below `n`, which is not 0.
     pub(super) fn below(&mut self, n: u32) -> u32 {
-        self.0 = self.0.wrapping_add(GOLDEN);
-        // The high half of a 32 by 32 bit product: uniform but for less than n in 2^32.
-        (((mix(self.0) >> 32) * u64::from(n)) >> 32) as u32
+        // The high half of a 32 by 32 bit product: uniform but for less than n in 2^32. The first throw uses the
+        // seed's own high bits, which are as good as any.
+        let below = (((self.0 >> 32) * u64::from(n)) >> 32) as u32;
+        self.0 = mix(self.0.wrapping_add(GOLDEN));
+        below
     }
 }
 
