@@ -63,16 +63,36 @@ impl<T: Linked> Injector<T> {
         Some(head)
     }
 
-    /// Takes one worker's share (Go's G24): `min(limit, len, len / workers + 1)` items, handed to `f` in order.
+    /// Takes one worker's share (Go's G24): `min(limit, len, len / workers + 1)` items (in pairs), handed to `f` in order.
     pub(crate) fn pop_share(&self, workers: usize, limit: usize, mut f: impl FnMut(T)) {
         let len = self.len();
-        let share = limit.min(len).min(len / workers + 1);
-        for _ in 0..share {
-            match self.pop() {
-                Some(item) => f(item),
-                None => return,
-            }
+        let share = super::ring::in_pairs(limit.min(len).min(len / workers + 1) as u32);
+        let mut next = self.detach(share as usize);
+        while let Some(item) = next {
+            next = item.link();
+            f(item);
         }
+    }
+
+    /// Takes up to `count` items off the head, still linked, in one critical section: two workers that come at the
+    /// same time must not get every other item.
+    fn detach(&self, count: usize) -> Option<T> {
+        let mut list = self.list.lock();
+        let first = list.head.filter(|_| count > 0)?;
+        let (mut last, mut taken) = (first, 1);
+        while taken < count
+            && let Some(next) = last.link()
+        {
+            last = next;
+            taken += 1;
+        }
+        list.head = last.link();
+        if list.head.is_none() {
+            list.tail = None;
+        }
+        last.set_link(None);
+        self.len.fetch_sub(taken, Ordering::SeqCst);
+        Some(first)
     }
 }
 

@@ -25,6 +25,13 @@ pub(crate) const CAPACITY: u32 = 256;
 #[cfg(loom)]
 pub(crate) const CAPACITY: u32 = 4;
 
+/// A number of items to move, made even: goroutines that are made one after the other often talk to each other, and
+/// two that end up on different workers pay a hundred times more for it.
+#[inline]
+pub(crate) fn in_pairs(count: u32) -> u32 {
+    if count > 1 { count & !1 } else { count }
+}
+
 /// The ring.
 pub(crate) struct Ring<T: Linked> {
     head: AtomicU32,
@@ -117,15 +124,24 @@ impl<T: Linked> Ring<T> {
         count
     }
 
-    /// Steals half of the items (rounded up), puts them into `own`, the caller's ring, and returns the oldest.
+    /// Steals half of the items (rounded up, in pairs), puts them into `own`, the caller's ring, and returns the oldest.
     /// `own` must have room for half a ring.
     pub(crate) fn steal_half(&self, own: &Ring<T>) -> Option<T> {
+        self.steal(own, |held| in_pairs(held - held / 2))
+    }
+
+    /// Steals all of the items, if they fit into half a ring. Else as [`Ring::steal_half`].
+    pub(crate) fn steal_all(&self, own: &Ring<T>) -> Option<T> {
+        self.steal(own, |held| if held <= CAPACITY / 2 { held } else { in_pairs(held - held / 2) })
+    }
+
+    fn steal(&self, own: &Ring<T>, how_many: impl Fn(u32) -> u32) -> Option<T> {
         let own_tail = own.tail.load(Ordering::Relaxed);
         debug_assert!(own_tail.wrapping_sub(own.head.load(Ordering::Acquire)) <= CAPACITY / 2);
         loop {
             let head = self.head.load(Ordering::Acquire);
             let held = self.tail.load(Ordering::Acquire).wrapping_sub(head);
-            let count = held - held / 2;
+            let count = how_many(held);
             if count == 0 {
                 return None;
             }

@@ -5,7 +5,7 @@
 //! that paid off. If it is a searcher it also steals. Then it sleeps (or naps, see [`super::idle`]).
 
 use super::idle::Left;
-use super::worker::Worker;
+use super::worker::{IDLE_SHARE, Worker};
 use crate::task::TaskRef;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
@@ -92,7 +92,7 @@ impl Worker {
     /// Everything but other workers' queues.
     fn look(&self) -> Option<TaskRef> {
         self.fire_timers();
-        self.next().or_else(|| self.take_injected())
+        self.next().or_else(|| self.take_injected(IDLE_SHARE))
     }
 
     /// Tries every other worker once, beginning anywhere.
@@ -121,17 +121,22 @@ impl Worker {
         if held == 0 && !remote.slot_is_full() {
             return Search::Nothing;
         }
-        if held < LONG {
-            // Goroutines that talk to each other are better off together: take nothing from a victim that
-            // gets to its queue within the moment we watch it.
+        let own = &self.remote().ring;
+        let stolen = if held < LONG {
+            // Goroutines that talk to each other are better off together: take nothing from a victim that gets to
+            // its queue within the moment we watch it, and else take all of what it keeps waiting, in order.
+            // (One by one they would fall to the two of us in turn, and each pair apart.)
             for _ in 0..GRACE {
                 std::hint::spin_loop();
             }
             if remote.tick.load(Ordering::Relaxed) != tick {
                 return Search::Short;
             }
-        }
-        if let Some(task) = remote.ring.steal_half(&self.remote().ring) {
+            remote.ring.steal_all(own)
+        } else {
+            remote.ring.steal_half(own)
+        };
+        if let Some(task) = stolen {
             return Search::Found(task);
         }
         match remote.swap_slot(None) {

@@ -17,6 +17,9 @@ use std::sync::atomic::{Ordering, fence};
 /// Every so many ticks a worker looks at timers and the injector first (Go's 61), so that goroutines which
 /// keep each other busy starve nobody.
 const FAIR_TICK: u32 = 61;
+/// How many of the injector's it takes then, and when it has nothing else to do (G24).
+const FAIR_SHARE: usize = 8;
+pub(super) const IDLE_SHARE: usize = CAPACITY as usize / 2;
 /// How often in a row a wake slot may be served while others wait: a chain of goroutines that wake each other
 /// shares this many turns (Go: one time slice).
 const SLOT_TURNS: u32 = 61;
@@ -153,22 +156,24 @@ impl Worker {
         }
     }
 
-    /// The ring is full: its older half and the newcomer go to the injector, in order.
+    /// The ring is full: its older half goes to the injector, in order, and the newcomer behind the rest. (Go sends
+    /// the newcomer along; staying even keeps those together that were made together.)
     #[cold]
     fn overflow(&self, newcomer: TaskRef) {
         let mut chain: Option<(TaskRef, TaskRef)> = None;
-        let mut count = 1;
-        let mut link = |task: TaskRef| match &mut chain {
+        let count = self.remote().ring.take_half(|task: TaskRef| match &mut chain {
             Some((_, last)) => {
                 last.set_link(Some(task));
                 *last = task;
             }
             None => chain = Some((task, task)),
-        };
-        count += self.remote().ring.take_half(&mut link);
-        link(newcomer);
+        });
         if let Some((first, last)) = chain {
             self.shared.injector.push_chain(first, last, count as usize);
+        }
+        // Thieves only make room, so this is the ring, but for a race that `take_half` lost to them.
+        if let Err(task) = self.remote().ring.push(newcomer) {
+            self.shared.injector.push(task);
         }
     }
 
@@ -194,7 +199,8 @@ impl Worker {
     fn fair_turn(&self) -> Option<TaskRef> {
         self.fair_in.set(FAIR_TICK);
         self.fire_timers();
-        self.shared.injector.pop()
+        // A few at a time (Go: one), so that the two of a pair do not fall to two workers.
+        self.take_injected(FAIR_SHARE)
     }
 
     #[inline]
@@ -239,13 +245,13 @@ impl Worker {
     }
 
     /// Takes a share of the injector (G24): one task to run, the rest into the ring.
-    pub(super) fn take_injected(&self) -> Option<TaskRef> {
+    pub(super) fn take_injected(&self, limit: usize) -> Option<TaskRef> {
         let shared = &self.shared;
         if shared.injector.len() == 0 {
             return None;
         }
         let mut first = None;
-        shared.injector.pop_share(shared.remotes.len(), CAPACITY as usize / 2, |task| match first {
+        shared.injector.pop_share(shared.remotes.len(), limit, |task| match first {
             None => first = Some(task),
             Some(_) => self.push_ring(task),
         });

@@ -30,7 +30,7 @@ use std::task::{Context, Poll, Waker};
 use std::time::Instant;
 
 /// Selects with up to this many cases keep their bookkeeping on the stack.
-const INLINE: usize = 16;
+const INLINE: usize = 8;
 
 /// The cases of a select.
 ///
@@ -125,15 +125,16 @@ impl Engine {
         while let Some(index) = order.next() {
             let Some((source, node, slot)) = cases.case(index as usize) else { continue };
             node.prepare(&self.waiter, index, slot);
-            // Declared before the guard: woken after the unlock.
             let mut wakes = Wakes::new();
-            let _held = source.lock().map(Held::take);
+            let held = source.lock().map(Held::take);
             // SAFETY: the lock is held; the node is prepared, in no list, and is not paired without `can_wait`.
             let attempt = unsafe {
                 let attempt = source.attempt(node, false, &mut wakes);
                 source.publish();
                 attempt
             };
+            drop(held);
+            wakes.wake();
             match attempt {
                 Attempt::NotReady => {}
                 Attempt::Chosen(end) => return Verdict::Chosen(index as usize, end),
@@ -403,6 +404,7 @@ impl<'s> Order<'s> {
         Self { cases, drawn: 0, biased, first_is_set: first.is_some(), dice: None }
     }
 
+    #[inline]
     fn next(&mut self) -> Option<u32> {
         let left = self.cases.len() - self.drawn;
         if left == 0 {
@@ -446,6 +448,7 @@ fn scratch<'s, X: Copy>(inline: &'s mut [X; INLINE], heap: &'s mut Vec<X>, count
 }
 
 /// Lists the cases that seem ready, and those without a lock: time has no word to look at.
+#[inline]
 fn candidates(cases: &impl Cases, room: &mut [u32]) -> usize {
     let mut count = 0;
     for index in 0..room.len() {
