@@ -1,7 +1,7 @@
 //! Running a goroutine on a fiber, and what happens at its end.
 
 use super::shared::Shared;
-use super::worker::{IDLE_SHARE, Worker};
+use super::worker::Worker;
 use crate::fiber::coro::{Backend, FiberRef, Hooks};
 use crate::task::current::{context_ptr, set_context};
 use crate::task::header::NO_HOME;
@@ -31,8 +31,7 @@ impl Worker {
         loop {
             // A fiber leaves a task here that it could not run itself.
             let next = self.stash.take().or_else(|| self.next());
-            let Some(task) = next.or_else(|| self.take_injected(IDLE_SHARE)).or_else(|| self.find_work())
-            else {
+            let Some(task) = next.or_else(|| self.take_injected()).or_else(|| self.find_work()) else {
                 return;
             };
             self.execute(task);

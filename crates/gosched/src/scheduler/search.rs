@@ -5,7 +5,7 @@
 //! that paid off. If it is a searcher it also steals. Then it sleeps (or naps, see [`super::idle`]).
 
 use super::idle::Left;
-use super::worker::{IDLE_SHARE, Worker};
+use super::worker::Worker;
 use crate::task::TaskRef;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
@@ -92,7 +92,7 @@ impl Worker {
     /// Everything but other workers' queues.
     fn look(&self) -> Option<TaskRef> {
         self.fire_timers();
-        self.next().or_else(|| self.take_injected(IDLE_SHARE))
+        self.next().or_else(|| self.take_injected())
     }
 
     /// Tries every other worker once, beginning anywhere.

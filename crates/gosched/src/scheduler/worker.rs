@@ -17,9 +17,8 @@ use std::sync::atomic::{Ordering, fence};
 /// Every so many ticks a worker looks at timers and the injector first (Go's 61), so that goroutines which
 /// keep each other busy starve nobody.
 const FAIR_TICK: u32 = 61;
-/// How many of the injector's it takes then, and when it has nothing else to do (G24).
-const FAIR_SHARE: usize = 8;
-pub(super) const IDLE_SHARE: usize = CAPACITY as usize / 2;
+/// How many of the injector's a worker takes that has nothing else to do (G24).
+const IDLE_SHARE: usize = CAPACITY as usize / 2;
 /// How often in a row a wake slot may be served while others wait: a chain of goroutines that wake each other
 /// shares this many turns (Go: one time slice).
 const SLOT_TURNS: u32 = 61;
@@ -199,8 +198,19 @@ impl Worker {
     fn fair_turn(&self) -> Option<TaskRef> {
         self.fair_in.set(FAIR_TICK);
         self.fire_timers();
-        // A few at a time (Go: one), so that the two of a pair do not fall to two workers.
-        self.take_injected(FAIR_SHARE)
+        // Two at a time (Go: one), to run one after the other: the two of a pair must not fall to two workers.
+        let mut pair = [None; 2];
+        self.shared.injector.pop_share(1, 2, |task| {
+            let place = usize::from(pair[0].is_some());
+            pair[place] = Some(task);
+        });
+        let [first, second] = pair;
+        if second.is_some()
+            && let Some(displaced) = self.remote().swap_slot(second)
+        {
+            self.offer(displaced);
+        }
+        first
     }
 
     #[inline]
@@ -245,13 +255,13 @@ impl Worker {
     }
 
     /// Takes a share of the injector (G24): one task to run, the rest into the ring.
-    pub(super) fn take_injected(&self, limit: usize) -> Option<TaskRef> {
+    pub(super) fn take_injected(&self) -> Option<TaskRef> {
         let shared = &self.shared;
         if shared.injector.len() == 0 {
             return None;
         }
         let mut first = None;
-        shared.injector.pop_share(shared.remotes.len(), limit, |task| match first {
+        shared.injector.pop_share(shared.remotes.len(), IDLE_SHARE, |task| match first {
             None => first = Some(task),
             Some(_) => self.push_ring(task),
         });
