@@ -68,7 +68,10 @@ fn runtimes_with_parked_goroutines_left_behind_cost_what_those_cost() {
     (0..20).for_each(|_| once());
     let threads = proc_status("Threads:");
     (0..500).for_each(|_| once());
-    assert!(proc_status("Threads:") <= threads + 4, "{threads} threads before, {}", proc_status("Threads:"));
+    // Where a goroutine is a thread, each of those left behind keeps its own.
+    let kept = if common::goroutines_are_threads() { 500 } else { 0 };
+    let after = proc_status("Threads:");
+    assert!(after <= threads + kept + 4, "{threads} threads before, {after}");
 }
 
 #[test]
@@ -150,7 +153,8 @@ fn build_global_configures_the_default_runtime() {
     }
     Runtime::builder().workers(1).name("mine").build_global().unwrap();
     let name = go(|| std::fs::read_to_string("/proc/thread-self/comm").unwrap()).join().unwrap();
-    assert_eq!(name.trim(), "mine-0");
+    // A goroutine that is a thread has a name of its own, of which the system keeps 15 bytes.
+    assert_eq!(name.trim(), if common::goroutines_are_threads() { "gosched-gorouti" } else { "mine-0" });
 }
 
 #[test]

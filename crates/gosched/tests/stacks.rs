@@ -18,6 +18,11 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
+/// A child process on stacks of our own, also where this run's goroutines are threads: that is what it is about.
+fn on_our_stacks(test: &'static str) -> Child {
+    Child::new(test).env("GOSCHED_OS_THREADS", "0")
+}
+
 /// Calls itself `depth` times, using at least 1 KiB each time, and then `f`.
 #[inline(never)]
 fn deep<T>(depth: usize, f: &mut dyn FnMut() -> T) -> T {
@@ -86,7 +91,7 @@ fn an_overflow_is_reported_with_goroutine_origin_and_size_and_aborts() {
         return;
     }
     for (which, name, _) in overflows() {
-        let output = Child::new(TEST).env("WHICH", which).output();
+        let output = on_our_stacks(TEST).env("WHICH", which).output();
         let (out, err) = (String::from_utf8_lossy(&output.stdout).into_owned(), stderr(&output));
         assert_eq!(output.status.signal(), Some(libc::SIGABRT), "{which}: {}\n{err}", output.status);
         let size = match which {
@@ -125,7 +130,7 @@ fn a_panic_with_a_full_backtrace_fits_the_default_stack() {
         });
         return;
     }
-    let child = Child::new("a_panic_with_a_full_backtrace_fits_the_default_stack");
+    let child = on_our_stacks("a_panic_with_a_full_backtrace_fits_the_default_stack");
     let err = stderr(&child.env("RUST_BACKTRACE", "full").passes());
     for text in ["shallow", "deep", "polled", "long"] {
         assert!(err.contains(&format!("\n{text}\nstack backtrace:")), "{err}");
@@ -146,7 +151,7 @@ fn big_stacks_are_as_big_as_asked_for() {
 #[test]
 fn what_deep_calls_have_touched_is_given_back() {
     if !is_child() {
-        return drop(Child::new("what_deep_calls_have_touched_is_given_back").passes());
+        return drop(on_our_stacks("what_deep_calls_have_touched_is_given_back").passes());
     }
     for mode in cheap_modes() {
         let name = mode.name;
@@ -224,7 +229,7 @@ fn until_it_fails(
 #[test]
 fn running_out_of_stacks_is_an_error_that_passes() {
     if !is_child() {
-        let err = stderr(&Child::new("running_out_of_stacks_is_an_error_that_passes").passes());
+        let err = stderr(&on_our_stacks("running_out_of_stacks_is_an_error_that_passes").passes());
         // Told once per shortage, not per goroutine.
         assert!(err.matches("gosched: no stack for goroutine").count() <= 6, "{err}");
         return;
@@ -255,7 +260,7 @@ fn running_out_of_stacks_is_an_error_that_passes() {
 #[test]
 fn a_stack_that_can_never_be_had_is_an_error_of_its_spawn() {
     if !is_child() {
-        return drop(Child::new("a_stack_that_can_never_be_had_is_an_error_of_its_spawn").passes());
+        return drop(on_our_stacks("a_stack_that_can_never_be_had_is_an_error_of_its_spawn").passes());
     }
     let runtime = Runtime::builder().workers(2).build().unwrap();
     runtime.run(|| go(|| 1).join().unwrap());
@@ -309,7 +314,7 @@ fn stacks_of_own_size_that_never_start_are_given_back() {
 #[test]
 fn guards_by_mprotect_work_and_run_out_with_an_error() {
     if !is_child() {
-        let child = Child::new("guards_by_mprotect_work_and_run_out_with_an_error");
+        let child = on_our_stacks("guards_by_mprotect_work_and_run_out_with_an_error");
         return drop(child.env("GOSCHED_STACK_GUARD", "mprotect").passes());
     }
     let mappings: usize =
@@ -372,7 +377,7 @@ fn block_and_wake(count: usize) -> f64 {
 #[test]
 fn G47_a_hundred_thousand_goroutines_block_at_once() {
     if !is_child() {
-        return drop(Child::new("G47_a_hundred_thousand_goroutines_block_at_once").passes());
+        return drop(on_our_stacks("G47_a_hundred_thousand_goroutines_block_at_once").passes());
     }
     // One worker shows nothing that two do not.
     in_each(cheap_modes().split_off(1), || {

@@ -242,3 +242,8 @@ pub(crate) fn cpu_time() -> Duration {
     let time = |t: libc::timeval| Duration::new(t.tv_sec as u64, t.tv_usec as u32 * 1000);
     time(usage.ru_utime) + time(usage.ru_stime)
 }
+
+/// Whether every goroutine of this run is an OS thread (`GOSCHED_OS_THREADS=1`).
+pub(crate) fn goroutines_are_threads() -> bool {
+    std::env::var_os("GOSCHED_OS_THREADS").is_some_and(|value| value == "1")
+}
