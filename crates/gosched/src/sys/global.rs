@@ -56,10 +56,6 @@ pub(crate) mod sanitized {
             self.raw.lock();
             Ok(MutexGuard { mutex: self })
         }
-
-        pub(crate) fn get_mut(&mut self) -> LockResult<&mut T> {
-            Ok(self.value.get_mut())
-        }
     }
 
     #[derive(Debug)]

@@ -1,0 +1,30 @@
+//! A data race on purpose, by which `.ci/tsan` proves that ThreadSanitizer looks at goroutines at all.
+
+use std::cell::UnsafeCell;
+
+struct Racy(UnsafeCell<u64>);
+
+// SAFETY: it is not; that is the point. Only `.ci/tsan` runs it.
+unsafe impl Sync for Racy {}
+
+static RACY: Racy = Racy(UnsafeCell::new(0));
+
+#[test]
+#[ignore = "a data race on purpose, run by .ci/tsan"]
+fn a_race_that_must_be_seen() {
+    let runtime = gosched::Runtime::builder().workers(2).os_threads().build().unwrap();
+    runtime.run(|| {
+        let racers: Vec<_> = (0..2)
+            .map(|_| {
+                gosched::go(|| {
+                    for _ in 0..1000 {
+                        // SAFETY: none; see above.
+                        unsafe { *RACY.0.get() += 1 };
+                        std::thread::yield_now();
+                    }
+                })
+            })
+            .collect();
+        racers.into_iter().for_each(|racer| racer.join().unwrap());
+    });
+}
