@@ -166,3 +166,6 @@ where
         Err(error) => panic!("cannot build a runtime: {error}"),
     }
 }
+
+#[cfg(test)]
+mod tests;

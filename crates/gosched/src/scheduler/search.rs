@@ -49,8 +49,9 @@ impl Worker {
             let outcome = self.search(searching);
             let was_last = searching && self.shared.idle.end_search();
             if let Search::Found(task) = outcome {
-                // The last searcher has found something: if there is more, somebody else should look.
-                if was_last && self.sees_movable() {
+                // The last searcher has found something: if there is more, somebody else should look. And if
+                // there are timers that nobody sleeps for, somebody else should: we may be busy for long.
+                if (was_last && self.sees_movable()) || self.shared.lacks_keeper() {
                     self.shared.notify();
                 }
                 return Some(task);
@@ -176,11 +177,8 @@ impl Worker {
         }
         let left = idle.leave(index);
         if keeps {
+            // Before the search that follows: if it finds something, the look in `find_work` comes after this.
             self.shared.keeper.store(0, Ordering::SeqCst);
-            if self.shared.timers.next().is_some() {
-                // We may be busy for long: another sleeper takes over, if there is one.
-                self.shared.notify();
-            }
         }
         left
     }

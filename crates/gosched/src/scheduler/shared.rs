@@ -174,6 +174,15 @@ impl Shared {
         }
     }
 
+    /// Whether there are timers and nobody sleeps until the earliest.
+    ///
+    /// Asked by every worker that stops searching because it has found something, after it has left the count of
+    /// searchers. `notify` does nothing while somebody searches; so whoever leaves it to a searcher (`timer_moved`,
+    /// another worker that asks this) relies on that one's asking in its turn, or becoming the keeper itself.
+    pub(super) fn lacks_keeper(&self) -> bool {
+        self.keeper.load(Ordering::SeqCst) == 0 && self.timers.next().is_some()
+    }
+
     /// Sends a task to the worker it is pinned to.
     pub(crate) fn send_home(&self, task: TaskRef, home: u32) {
         let remote = &self.remotes[home as usize];

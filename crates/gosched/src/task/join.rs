@@ -106,3 +106,56 @@ impl JoinSlot {
         if done { Poll::Ready(()) } else { Poll::Pending }
     }
 }
+
+#[cfg(all(test, loom))]
+mod loom_tests {
+    use super::*;
+    use loom::sync::Arc;
+    use std::sync::atomic::AtomicUsize;
+    use std::task::Wake;
+
+    #[derive(Default)]
+    struct Count(AtomicUsize);
+
+    impl Wake for Count {
+        fn wake(self: std::sync::Arc<Self>) {
+            self.0.fetch_add(1, Ordering::SeqCst);
+        }
+    }
+
+    /// The header serves another goroutine, whose joiner waits for it.
+    fn serve_another(slot: &JoinSlot) {
+        let count = std::sync::Arc::new(Count::default());
+        let waker = Waker::from(count.clone());
+        slot.open();
+        assert!(slot.poll_done(&mut Context::from_waker(&waker)).is_pending());
+        assert_eq!(slot.finish(), Last::No);
+        assert_eq!(count.0.load(Ordering::SeqCst), 1, "the joiner's waker was taken away");
+    }
+
+    /// A joiner that has polled gives up while its goroutine ends: one of the two lets the header go, and the other
+    /// does not touch it any more.
+    #[test]
+    fn loom_a_join_that_is_given_up_takes_no_other_joiners_waker() {
+        loom::model(|| {
+            let slot = Arc::new(JoinSlot::new());
+            slot.open();
+            assert!(slot.poll_done(&mut Context::from_waker(Waker::noop())).is_pending());
+            let handle = {
+                let slot = slot.clone();
+                loom::thread::spawn(move || {
+                    let last = slot.release_handle() == Last::Yes;
+                    if last {
+                        serve_another(&slot);
+                    }
+                    last
+                })
+            };
+            let last = !slot.has_handle() || slot.finish() == Last::Yes;
+            if last {
+                serve_another(&slot);
+            }
+            assert_ne!(handle.join().unwrap(), last, "one of them is the last");
+        });
+    }
+}

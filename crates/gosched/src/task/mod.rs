@@ -22,7 +22,7 @@ pub(crate) mod body;
 pub(crate) mod current;
 #[cfg(not(loom))]
 pub(crate) mod header;
-#[cfg(not(loom))]
+#[cfg(any(not(loom), test))]
 pub(crate) mod join;
 #[cfg(not(loom))]
 pub(crate) mod pool;
