@@ -174,7 +174,11 @@ fn a_runtime_without_memory_for_stacks_says_so_and_does_not_hang() {
         return bounded(move || println!("\nresult: {}", run_with_little_memory(more, built_before)));
     }
     let run = |more: u64, built_before| {
-        let child = Child::new(TEST).env(MEBIBYTES, &more.to_string()).env(BUILT_BEFORE, built_before);
+        // About our own stacks, also where this run's goroutines are threads.
+        let child = Child::new(TEST)
+            .env("GOSCHED_OS_THREADS", "0")
+            .env(MEBIBYTES, &more.to_string())
+            .env(BUILT_BEFORE, built_before);
         let output = child.passes();
         let out = String::from_utf8_lossy(&output.stdout);
         let result = out.lines().find_map(|line| line.strip_prefix("result: "));
