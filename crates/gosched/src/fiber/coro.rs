@@ -220,7 +220,8 @@ impl FiberRef {
         }
     }
 
-    /// Whether `address` lies on this fiber's stack. Never true with the threads backend.
+    /// For the affinity check of debug builds: whether `address` lies on this fiber's stack. Never true with the threads backend.
+    #[cfg(all(debug_assertions, target_os = "linux", target_arch = "x86_64"))]
     pub(crate) fn contains(self, address: usize) -> bool {
         match &self.get().machine {
             Machine::Stacks(stacks) => (stacks.stack.limit()..stacks.stack.top()).contains(&address),
