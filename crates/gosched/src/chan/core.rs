@@ -11,6 +11,7 @@ use crate::wait::waiter::Wakes;
 use std::collections::VecDeque;
 use std::mem::ManuallyDrop;
 use std::ptr::NonNull;
+use std::task::Waker;
 
 /// How many waiters one critical section of closing releases: a million must not stop everybody else meanwhile.
 const RELEASE_BATCH: usize = 64;
@@ -111,6 +112,16 @@ impl<T> Chan<T> {
         result
     }
 
+    /// Publishes, unlocks and wakes.
+    #[inline]
+    fn leave(&self, state: SpinGuard<'_, State<T>>, waker: Option<Waker>) {
+        self.word.publish(state.snapshot());
+        drop(state);
+        if let Some(waker) = waker {
+            waker.wake();
+        }
+    }
+
     /// Runs `f` on the state of a channel whose lock the caller already holds.
     ///
     /// # Safety
@@ -148,7 +159,11 @@ impl<T> Chan<T> {
 
     /// The rest of [`Chan::try_take`], with the lock still held.
     #[inline(never)]
-    fn try_take_slow(&self, state: SpinGuard<'_, State<T>>, out: &mut Option<T>) -> Result<(), NoValue> {
+    fn try_take_slow(&self, mut state: SpinGuard<'_, State<T>>, out: &mut Option<T>) -> Result<(), NoValue> {
+        if let Some(waker) = state.take_direct(out) {
+            self.leave(state, waker);
+            return Ok(());
+        }
         match self.finish_locked(state, |state, wakes| state.take(out, None, wakes)) {
             Take::Value => Ok(()),
             Take::Empty => Err(NoValue::Empty),
@@ -177,7 +192,11 @@ impl<T> Chan<T> {
 
     /// The rest of [`Chan::try_put`], with the lock still held.
     #[inline(never)]
-    fn try_put_slow(&self, state: SpinGuard<'_, State<T>>, value: &mut Option<T>) -> Put {
+    fn try_put_slow(&self, mut state: SpinGuard<'_, State<T>>, value: &mut Option<T>) -> Put {
+        if let Some(waker) = state.put_direct(value) {
+            self.leave(state, waker);
+            return Put::Done;
+        }
         self.finish_locked(state, |state, wakes| state.put(value, wakes))
     }
 

@@ -3,12 +3,12 @@
 use super::core::Chan;
 use super::err::{RecvError, RecvTimeoutError, TryRecvError};
 use super::iter::{Iter, TryIter};
-use super::recv::{Blocking, RecvFuture, Stopped};
+use super::recv::{Blocking, RecvFuture, Stopped, recv_parked};
 use super::stream::{IntoStream, Stream};
 use super::timer::{TimerChan, now};
-use crate::wait::{WaitReason, wait_deadline, wait_for};
+use crate::wait::{WaitReason, lean_spot, wait_deadline, wait_for};
 use std::fmt;
-use std::panic::{RefUnwindSafe, UnwindSafe};
+use std::panic::{Location, RefUnwindSafe, UnwindSafe};
 use std::pin::pin;
 use std::ptr::NonNull;
 use std::sync::Arc;
@@ -114,8 +114,9 @@ impl<T> Receiver<T> {
     #[cold]
     #[track_caller]
     fn recv_slow(&self) -> Result<T, RecvError> {
-        match &self.flavor {
-            Flavor::Chan(_) => wait_for(WaitReason::ChanReceive, pin!(RecvFuture::new(self))),
+        match (self.chan(), lean_spot()) {
+            (Some(chan), Some(spot)) => recv_parked(chan, spot, Location::caller()),
+            (Some(_), None) => wait_for(WaitReason::ChanReceive, pin!(RecvFuture::new(self))),
             _ => match self.recv_time(None) {
                 Ok(value) => Ok(value),
                 Err(_) => unreachable!("without a deadline nothing times out"),

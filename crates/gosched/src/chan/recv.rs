@@ -10,14 +10,14 @@ use super::err::{RecvError, TryRecvError};
 use super::receiver::Flavor;
 use super::state::Take;
 use crate::sys::prim::UnsafeCell;
-use crate::wait::Timer;
 use crate::wait::list::{Home, Kind, Node};
 use crate::wait::waiter::{Outcome, Phase, Waiter};
+use crate::wait::{At, Spot, Timer, WaitReason};
 use std::fmt;
 use std::future::Future;
 use std::marker::PhantomPinned;
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Waker};
 
 /// A receive that may have to wait.
 pub(super) struct RecvOp<T> {
@@ -83,26 +83,37 @@ impl<T> RecvOp<T> {
         {
             return Poll::Ready(Ok(value));
         }
-        // SAFETY: this is the owner, in `Idle`.
-        unsafe { self.waiter.set_waker(cx.waker().clone()) };
-        self.node.prepare(&self.waiter, 0, self.slot.with_mut(|slot| slot.cast()));
-        let result = chan.locked(|state, wakes| match state.take(&mut value, Some(&self.node), wakes) {
-            Take::Value => Poll::Ready(Ok(())),
-            Take::Closed => Poll::Ready(Err(TryRecvError::Disconnected)),
-            Take::Paired => Poll::Pending,
-            Take::Empty if self.node.kind() == Kind::Try => Poll::Ready(Err(TryRecvError::Empty)),
-            Take::Empty | Take::NeedsWaker => {
-                self.waiter.start_waiting();
-                // SAFETY: prepared and unlinked. The operation is pinned, and its drop unlinks the node.
-                unsafe { state.queue_receiver(&self.node, wakes) };
-                Poll::Pending
+        match self.enter(chan, cx.waker().clone()) {
+            Take::Value => Poll::Ready(self.conclude(Outcome::Delivered).expect("nobody gave up")),
+            Take::Closed => Poll::Ready(self.conclude(Outcome::Closed).expect("nobody gave up")),
+            Take::Empty => {
+                // SAFETY: the node was not queued, and no lock is held.
+                unsafe { self.waiter.reset() };
+                Poll::Ready(Err(TryRecvError::Empty))
             }
-        });
-        if result.is_ready() {
-            // SAFETY: the node was not queued, and no lock is held.
-            unsafe { self.waiter.reset() };
+            Take::Paired | Take::NeedsWaker => Poll::Pending,
         }
-        result.map_ok(|()| value.expect("a receive that is ready has its value"))
+    }
+
+    /// Receives into the slot, or queues: then the answer is `Paired` or `NeedsWaker`.
+    #[inline]
+    fn enter(&self, chan: &Chan<T>, waker: Waker) -> Take {
+        // SAFETY: this is the owner, in `Idle`.
+        unsafe { self.waiter.set_waker(waker) };
+        let slot = self.slot.with_mut(|slot| slot);
+        self.node.prepare(&self.waiter, 0, slot.cast());
+        chan.locked(|state, wakes| {
+            // SAFETY: until the node is queued or paired the slot is the owner's alone.
+            let take = state.take(unsafe { &mut *slot }, Some(&self.node), wakes);
+            if take != Take::NeedsWaker && (take != Take::Empty || self.node.kind() == Kind::Try) {
+                return take;
+            }
+            self.waiter.start_waiting();
+            // SAFETY: prepared and unlinked. The operation is pinned, and whoever ends it before a peer does unlinks
+            // the node.
+            unsafe { state.queue_receiver(&self.node, wakes) };
+            Take::NeedsWaker
+        })
     }
 
     /// Leaves the present waker. False if the operation has ended meanwhile.
@@ -178,6 +189,32 @@ impl<T> RecvOp<T> {
         if value.is_some() {
             chan.put_front(&mut value);
         }
+    }
+}
+
+/// The receive of a goroutine that has to wait: what the future does, less what only futures need.
+#[inline(never)]
+pub(super) fn recv_parked<T>(chan: &Chan<T>, spot: Spot<'_>, at: At) -> Result<T, RecvError> {
+    let leave = Leave { op: RecvOp::new(), chan };
+    let op = &leave.op;
+    if matches!(op.enter(chan, spot.waker()), Take::Paired | Take::NeedsWaker) {
+        spot.park_until(WaitReason::ChanReceive, at, || op.waiter.outcome());
+    }
+    // SAFETY: not queued, or ended by a peer, who filled the slot before and does not touch it any more.
+    let value = op.slot.with_mut(|slot| unsafe { (*slot).take() });
+    std::mem::forget(leave);
+    value.ok_or(RecvError)
+}
+
+/// Takes the operation out of the queue if the wait unwinds.
+struct Leave<'a, T> {
+    op: RecvOp<T>,
+    chan: &'a Chan<T>,
+}
+
+impl<T> Drop for Leave<'_, T> {
+    fn drop(&mut self) {
+        self.op.cancel(self.chan);
     }
 }
 

@@ -9,11 +9,12 @@ use super::state::Put;
 use crate::sys::prim::UnsafeCell;
 use crate::wait::list::{Home, Kind, Node};
 use crate::wait::waiter::{Outcome, Phase, Waiter};
+use crate::wait::{At, Spot, WaitReason};
 use std::fmt;
 use std::future::Future;
 use std::marker::PhantomPinned;
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Waker};
 
 /// A send that may have to wait.
 pub(super) struct SendOp<T> {
@@ -82,30 +83,49 @@ impl<T> SendOp<T> {
         let value = unsafe { self.slot.with_mut(|slot| &mut *slot) };
         assert!(value.is_some(), "a send was polled after it had finished");
         // No waker is cloned for a send that need not wait.
-        match chan.try_put(value) {
-            Put::Done => return Poll::Ready(Ok(())),
-            Put::Closed => return Poll::Ready(Err(SendError(value.take().expect("it was left here")))),
-            Put::Full => {}
-        }
-        // SAFETY: this is the owner, in `Idle`.
-        unsafe { self.waiter.set_waker(cx.waker().clone()) };
-        self.node.prepare(&self.waiter, 0, self.slot.with_mut(|slot| slot.cast()));
-        let result = chan.locked(|state, wakes| match state.put(value, wakes) {
-            Put::Done => Poll::Ready(Ok(())),
-            Put::Closed => Poll::Ready(Err(SendError(value.take().expect("it was left here")))),
-            Put::Full => {
-                self.waiter.start_waiting();
-                // SAFETY: prepared and unlinked, with its value, which `value` is not used to reach any more.
-                // The operation is pinned, and its drop unlinks the node.
-                unsafe { state.queue_sender(&self.node, wakes) };
-                Poll::Pending
+        let mut put = chan.try_put(value);
+        if put == Put::Full {
+            put = self.enter(chan, cx.waker().clone());
+            if put == Put::Full {
+                return Poll::Pending;
             }
-        });
-        if result.is_ready() {
             // SAFETY: the node was not queued, and no lock is held.
             unsafe { self.waiter.reset() };
         }
-        result
+        // SAFETY: not queued, so the value is where it was, if it was not sent.
+        Poll::Ready(unsafe { self.result(put) })
+    }
+
+    /// Sends, or queues; `Full` means that it is queued.
+    #[inline]
+    fn enter(&self, chan: &Chan<T>, waker: Waker) -> Put {
+        // SAFETY: this is the owner, in `Idle`.
+        unsafe { self.waiter.set_waker(waker) };
+        let slot = self.slot.with_mut(|slot| slot);
+        self.node.prepare(&self.waiter, 0, slot.cast());
+        chan.locked(|state, wakes| {
+            // SAFETY: until the node is queued the slot is the owner's alone.
+            let put = state.put(unsafe { &mut *slot }, wakes);
+            if put == Put::Full {
+                self.waiter.start_waiting();
+                // SAFETY: prepared and unlinked, with its value. The operation is pinned, and whoever ends it before
+                // a peer does unlinks the node.
+                unsafe { state.queue_sender(&self.node, wakes) };
+            }
+            put
+        })
+    }
+
+    /// # Safety
+    ///
+    /// The owner calls, the node is in no list, and the send is over.
+    #[inline]
+    unsafe fn result(&self, put: Put) -> Result<(), SendError<T>> {
+        if put == Put::Done {
+            return Ok(());
+        }
+        // SAFETY: by the caller's promise.
+        Err(SendError(unsafe { self.take_value() }.expect("a message that was not sent is still here")))
     }
 
     /// Leaves the present waker. False if the operation has ended meanwhile.
@@ -150,6 +170,36 @@ impl<T> SendOp<T> {
         }
         // SAFETY: the node is in no list.
         (unsafe { self.take_value() }, closed)
+    }
+}
+
+/// The send of a goroutine that has to wait: what the future does, less what only futures need.
+#[inline(never)]
+pub(super) fn send_parked<T>(chan: &Chan<T>, spot: Spot<'_>, value: T, at: At) -> Result<(), SendError<T>> {
+    let leave = Leave { op: SendOp::new(value), chan };
+    let op = &leave.op;
+    let mut put = op.enter(chan, spot.waker());
+    if put == Put::Full {
+        put = match spot.park_until(WaitReason::ChanSend, at, || op.waiter.outcome()) {
+            Outcome::Delivered => Put::Done,
+            _ => Put::Closed,
+        };
+    }
+    // SAFETY: not queued, or ended by a peer who does not touch it any more.
+    let result = unsafe { op.result(put) };
+    std::mem::forget(leave);
+    result
+}
+
+/// Takes the operation out of the queue if the wait unwinds.
+struct Leave<'a, T> {
+    op: SendOp<T>,
+    chan: &'a Chan<T>,
+}
+
+impl<T> Drop for Leave<'_, T> {
+    fn drop(&mut self) {
+        drop(self.op.stop(self.chan));
     }
 }
 

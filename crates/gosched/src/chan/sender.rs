@@ -2,14 +2,14 @@
 
 use super::core::{Chan, Finish};
 use super::err::{SendError, SendTimeoutError, TrySendError};
-use super::send::SendFuture;
+use super::send::{SendFuture, send_parked};
 use super::state::Put;
 use super::stream::Sink;
 use super::timer::now;
 use crate::wait::selectable::End;
-use crate::wait::{WaitReason, wait_deadline, wait_for};
+use crate::wait::{WaitReason, lean_spot, wait_deadline, wait_for};
 use std::fmt;
-use std::panic::{RefUnwindSafe, UnwindSafe};
+use std::panic::{Location, RefUnwindSafe, UnwindSafe};
 use std::pin::pin;
 use std::ptr::NonNull;
 use std::time::{Duration, Instant};
@@ -87,7 +87,10 @@ impl<T> Sender<T> {
     #[cold]
     #[track_caller]
     fn send_slow(&self, msg: T) -> Result<(), SendError<T>> {
-        wait_for(WaitReason::ChanSend, pin!(SendFuture::new(self, msg)))
+        match lean_spot() {
+            Some(spot) => send_parked(self.chan(), spot, msg, Location::caller()),
+            None => wait_for(WaitReason::ChanSend, pin!(SendFuture::new(self, msg))),
+        }
     }
 
     /// Sends a message if there is a place for it now; without a buffer, if a receiver waits.

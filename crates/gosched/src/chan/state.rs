@@ -20,6 +20,7 @@ use crate::wait::list::{Home, Kind, List, Node};
 use crate::wait::selectable::End;
 use crate::wait::waiter::{Outcome, Wakes};
 use std::collections::VecDeque;
+use std::task::Waker;
 
 /// The result of a receive under the lock.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -132,6 +133,23 @@ impl<T> State<T> {
             *out = self.buffer.pop_front();
         }
         out.is_some()
+    }
+
+    /// The commonest receive without a buffer: the first who waits is a plain sender. Its waker is the answer.
+    #[inline]
+    pub(super) fn take_direct(&mut self, out: &mut Option<T>) -> Option<Option<Waker>> {
+        let first = self.senders.first()?;
+        // SAFETY: linked nodes are in place, and `self` exists only under the lock.
+        let sender = unsafe { first.as_ref() };
+        if sender.kind() != Kind::Plain || !self.buffer.is_empty() || self.closed {
+            return None;
+        }
+        // SAFETY: in this list, under its lock. A plain operation is claimed by being found.
+        unsafe {
+            self.senders.remove(sender);
+            *out = Self::take_from(sender);
+            Some(sender.waiter().finish(0, Outcome::Delivered))
+        }
     }
 
     /// Receives. With a node, which must be prepared and unlinked, it may pair with a select's send case.
@@ -326,6 +344,24 @@ impl<T> State<T> {
             self.buffer.push_back(value);
         }
         easy
+    }
+
+    /// The commonest send without a buffer: the first who waits is a plain receiver. Its waker is the answer.
+    #[inline]
+    pub(super) fn put_direct(&mut self, value: &mut Option<T>) -> Option<Option<Waker>> {
+        let first = self.receivers.first()?;
+        // SAFETY: linked nodes are in place, and `self` exists only under the lock.
+        let receiver = unsafe { first.as_ref() };
+        if receiver.kind() != Kind::Plain || self.rejects() {
+            return None;
+        }
+        // SAFETY: in this list, under its lock. A plain operation is claimed by being found; its slot is an empty
+        // `Option<T>`.
+        unsafe {
+            self.receivers.remove(receiver);
+            receiver.slot().cast::<Option<T>>().write(value.take());
+            Some(receiver.waiter().finish(0, Outcome::Delivered))
+        }
     }
 
     /// Sends the value, which is there.

@@ -120,7 +120,9 @@ impl Worker {
         let tick = remote.tick.load(Ordering::Relaxed);
         let held = remote.ring.len();
         if held == 0 && !remote.slot_is_full() {
-            return Search::Nothing;
+            let Some(first) = remote.batch.take() else { return Search::Nothing };
+            self.push_chain(first.next());
+            return Search::Found(first);
         }
         let own = &self.remote().ring;
         let stolen = if held < LONG {
@@ -150,7 +152,7 @@ impl Worker {
     fn sees_movable(&self) -> bool {
         self.shared.injector.len() > 0
             || // The slot first: a task that is displaced from it goes to the ring.
-            self.shared.remotes.iter().any(|remote| remote.slot_is_full() || remote.ring.len() > 0)
+            self.shared.remotes.iter().any(|remote| remote.slot_is_full() || remote.ring.len() > 0 || !remote.batch.is_empty())
     }
 
     /// The last look before parking (S2 in `idle`).

@@ -4,6 +4,7 @@ use super::idle::Idle;
 use super::worker::Worker;
 use crate::clock::Timers;
 use crate::fiber::coro::Backend;
+use crate::queue::batch::Batch;
 use crate::queue::inbox::Inbox;
 use crate::queue::injector::Injector;
 use crate::queue::ring::Ring;
@@ -35,6 +36,8 @@ pub(crate) struct Remote {
     /// The wake slot for movable goroutines.
     slot: AtomicPtr<Task>,
     pub(crate) inbox: Inbox<TaskRef>,
+    /// Taken off the injector, for the fair turns to come.
+    pub(crate) batch: Batch<TaskRef>,
     /// Counts the goroutines taken up, for thieves: a victim whose count moves keeps up.
     pub(crate) tick: AtomicU32,
     /// Goroutines made here. Written by the worker alone.
@@ -52,6 +55,7 @@ impl Remote {
             ring: Ring::new(),
             slot: AtomicPtr::new(std::ptr::null_mut()),
             inbox: Inbox::new(),
+            batch: Batch::new(),
             tick: AtomicU32::new(0),
             created: AtomicU64::new(0),
             finished: AtomicU64::new(0),

@@ -17,6 +17,8 @@ use std::sync::atomic::{Ordering, fence};
 /// Every so many ticks a worker looks at timers and the injector first (Go's 61), so that goroutines which
 /// keep each other busy starve nobody.
 const FAIR_TICK: u32 = 61;
+/// How many of the injector's a worker takes for its coming fair turns.
+const FAIR_BATCH: usize = 32;
 /// How many of the injector's a worker takes that has nothing else to do (G24).
 const IDLE_SHARE: usize = CAPACITY as usize / 2;
 /// How often in a row a wake slot may be served while others wait: a chain of goroutines that wake each other
@@ -198,17 +200,16 @@ impl Worker {
     fn fair_turn(&self) -> Option<TaskRef> {
         self.fair_in.set(FAIR_TICK);
         self.fire_timers();
-        // Two at a time (Go: one), to run one after the other: the two of a pair must not fall to two workers.
-        let mut pair = [None; 2];
-        self.shared.injector.pop_share(1, 2, |task| {
-            let place = usize::from(pair[0].is_some());
-            pair[place] = Some(task);
+        // One of a batch (Go: one of the queue): goroutines that were made one after the other often talk to each
+        // other. Taken one by one by several workers in turn they would all be parted.
+        let (shared, batch) = (&self.shared, &self.remote().batch);
+        let first = batch.pop().or_else(|| {
+            let first = shared.injector.take_share(shared.remotes.len(), FAIR_BATCH)?;
+            batch.put(first.next());
+            Some(first)
         });
-        let [first, second] = pair;
-        if second.is_some()
-            && let Some(displaced) = self.remote().swap_slot(second)
-        {
-            self.offer(displaced);
+        if !batch.is_empty() {
+            shared.notify();
         }
         first
     }
@@ -254,22 +255,28 @@ impl Worker {
         }
     }
 
-    /// Takes a share of the injector (G24): one task to run, the rest into the ring.
+    /// Takes what is left of the last batch, or a share of the injector (G24): one task to run, the rest into the ring.
     pub(super) fn take_injected(&self) -> Option<TaskRef> {
         let shared = &self.shared;
-        if shared.injector.len() == 0 {
+        if shared.injector.len() == 0 && self.remote().batch.is_empty() {
             return None;
         }
-        let mut first = None;
-        shared.injector.pop_share(shared.remotes.len(), IDLE_SHARE, |task| match first {
-            None => first = Some(task),
-            Some(_) => self.push_ring(task),
-        });
+        let share = self.remote().batch.take();
+        let first = share.or_else(|| shared.injector.take_share(shared.remotes.len(), IDLE_SHARE))?;
+        self.push_chain(first.next());
+        Some(first)
+    }
+
+    /// Puts a chain of tasks into the ring, for anybody to take.
+    pub(super) fn push_chain(&self, mut next: Option<TaskRef>) {
+        while let Some(task) = next {
+            next = task.next();
+            self.push_ring(task);
+        }
         if self.remote().ring.len() > 0 {
             fence(Ordering::SeqCst);
-            shared.notify();
+            self.shared.notify();
         }
-        first
     }
 
     /// Wakes whoever's timer is due.
@@ -308,7 +315,7 @@ impl Worker {
         while let Some(task) = self.pinned(VecDeque::pop_front) {
             f(task);
         }
-        while let Some(task) = self.remote().ring.pop() {
+        while let Some(task) = self.remote().batch.pop().or_else(|| self.remote().ring.pop()) {
             f(task);
         }
     }

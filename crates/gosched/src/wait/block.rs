@@ -8,9 +8,10 @@ use crate::task::current::{self, Request};
 use crate::task::waker::waker;
 use crate::task::{TaskRef, context};
 use std::future::Future;
+use std::mem::ManuallyDrop;
 use std::panic::Location;
 use std::pin::{Pin, pin};
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Waker};
 use std::time::Instant;
 
 /// Runs a future to its end, blocking the caller, and returns its output.
@@ -154,8 +155,11 @@ pub fn yield_now() {
     }
 }
 
+/// Where a blocking call was made.
+pub(crate) type At = &'static Location<'static>;
+
 /// Where a goroutine runs just now. Not to be kept across a suspension, after which it may be another place.
-pub(super) struct Spot<'a> {
+pub(crate) struct Spot<'a> {
     context: &'a crate::task::Context,
     pub(super) task: TaskRef,
     fiber: FiberRef,
@@ -171,6 +175,38 @@ pub(super) fn suspendable<'a>() -> Option<Spot<'a>> {
         return None;
     }
     Some(Spot { context, task: context.task.get()?, fiber: context.fiber.get()? })
+}
+
+/// The goroutine running here, if it may be suspended and no future's poll is on its stack: one that may block in the
+/// lean way of [`Spot::park_until`].
+#[inline]
+pub(crate) fn lean_spot<'a>() -> Option<Spot<'a>> {
+    suspendable().filter(|spot| spot.task.depth.get() == 0)
+}
+
+impl Spot<'_> {
+    /// The goroutine's waker.
+    #[inline]
+    pub(crate) fn waker(&self) -> Waker {
+        ManuallyDrop::into_inner(waker(self.task))
+    }
+
+    /// Suspends the goroutine until `done`, which becomes true before somebody wakes it. No user's code runs between
+    /// the making of the spot and the end, so nothing nests and nothing else moves the goroutine meanwhile.
+    #[inline]
+    pub(crate) fn park_until<R>(self, reason: WaitReason, at: At, done: impl Fn() -> Option<R>) -> R {
+        let mut spot = self;
+        loop {
+            spot.task.reason.set(reason as u8);
+            spot.task.waits_at.set(Some(at));
+            suspend(&spot, Request::Park);
+            if let Some(result) = done() {
+                return result;
+            }
+            // Woken for something that is over. We may be on another worker by now.
+            spot = suspendable().expect("what suspended once can do so again");
+        }
+    }
 }
 
 /// The reverse affinity check, where there is one: whether a thread-local points into the stack that would

@@ -33,7 +33,7 @@ pub(crate) use block::Timer;
 pub use block::wait;
 #[cfg(not(loom))]
 pub use block::{no_suspend, yield_now};
-pub(crate) use block::{wait_deadline, wait_for};
+pub(crate) use block::{At, Spot, lean_spot, wait_deadline, wait_for};
 #[cfg(not(loom))]
 pub(crate) use timer::Timer;
 

@@ -113,6 +113,15 @@ impl Waiter {
         }
     }
 
+    /// How a peer has ended the operation, if one has. Acquire, as [`Waiter::phase`].
+    #[inline]
+    pub(crate) fn outcome(&self) -> Option<Outcome> {
+        match self.phase() {
+            Phase::Done(_, outcome) => Some(outcome),
+            _ => None,
+        }
+    }
+
     // ---- the owner's transitions ----
 
     /// Leaves a waker for the peers. Only in `Idle`.
