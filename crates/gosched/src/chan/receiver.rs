@@ -99,7 +99,7 @@ impl<T> Receiver<T> {
     ///
     /// In Go: `v, ok := <-c`.
     #[track_caller]
-    #[inline]
+    #[inline(always)]
     pub fn recv(&self) -> Result<T, RecvError> {
         let mut value = None;
         if let Some(chan) = self.chan()
@@ -111,7 +111,7 @@ impl<T> Receiver<T> {
         self.recv_slow()
     }
 
-    #[cold]
+    #[inline(always)]
     #[track_caller]
     fn recv_slow(&self) -> Result<T, RecvError> {
         match (self.chan(), lean_spot()) {

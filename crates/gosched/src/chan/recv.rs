@@ -96,7 +96,7 @@ impl<T> RecvOp<T> {
     }
 
     /// Receives into the slot, or queues: then the answer is `Paired` or `NeedsWaker`.
-    #[inline]
+    #[inline(always)]
     fn enter(&self, chan: &Chan<T>, waker: Waker) -> Take {
         // SAFETY: this is the owner, in `Idle`.
         unsafe { self.waiter.set_waker(waker) };
@@ -193,7 +193,7 @@ impl<T> RecvOp<T> {
 }
 
 /// The receive of a goroutine that has to wait: what the future does, less what only futures need.
-#[inline(never)]
+#[inline(always)]
 pub(super) fn recv_parked<T>(chan: &Chan<T>, spot: Spot<'_>, at: At) -> Result<T, RecvError> {
     let leave = Leave { op: RecvOp::new(), chan };
     let op = &leave.op;

@@ -97,7 +97,7 @@ impl<T> SendOp<T> {
     }
 
     /// Sends, or queues; `Full` means that it is queued.
-    #[inline]
+    #[inline(always)]
     fn enter(&self, chan: &Chan<T>, waker: Waker) -> Put {
         // SAFETY: this is the owner, in `Idle`.
         unsafe { self.waiter.set_waker(waker) };
@@ -174,7 +174,7 @@ impl<T> SendOp<T> {
 }
 
 /// The send of a goroutine that has to wait: what the future does, less what only futures need.
-#[inline(never)]
+#[inline(always)]
 pub(super) fn send_parked<T>(chan: &Chan<T>, spot: Spot<'_>, value: T, at: At) -> Result<(), SendError<T>> {
     let leave = Leave { op: SendOp::new(value), chan };
     let op = &leave.op;

@@ -74,7 +74,7 @@ impl<T> Sender<T> {
     ///
     /// In Go: `c <- v`; sending on a closed channel is an error here, not a panic.
     #[track_caller]
-    #[inline]
+    #[inline(always)]
     pub fn send(&self, msg: T) -> Result<(), SendError<T>> {
         let mut msg = Some(msg);
         match self.chan().try_put(&mut msg) {
@@ -84,7 +84,7 @@ impl<T> Sender<T> {
         }
     }
 
-    #[cold]
+    #[inline(always)]
     #[track_caller]
     fn send_slow(&self, msg: T) -> Result<(), SendError<T>> {
         match lean_spot() {

@@ -193,7 +193,7 @@ impl Spot<'_> {
 
     /// Suspends the goroutine until `done`, which becomes true before somebody wakes it. No user's code runs between
     /// the making of the spot and the end, so nothing nests and nothing else moves the goroutine meanwhile.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn park_until<R>(self, reason: WaitReason, at: At, done: impl Fn() -> Option<R>) -> R {
         let mut spot = self;
         loop {
