@@ -15,7 +15,7 @@ pub(super) const SPIN_START: u32 = 256;
 const SPIN_MIN: u32 = 16;
 const SPIN_MAX: u32 = 1024;
 /// Rounds a thief gives a victim to get to its short queue by itself.
-const GRACE: u32 = 64;
+const GRACE: u32 = 1000;
 /// A queue of this length is stolen from at once.
 const LONG: u32 = 8;
 /// The first nap, and how often it is doubled at most.
@@ -131,9 +131,9 @@ impl Worker {
             // (One by one they would fall to the two of us in turn, and each pair apart.)
             for _ in 0..GRACE {
                 std::hint::spin_loop();
-            }
-            if remote.tick.load(Ordering::Relaxed) != tick {
-                return Search::Short;
+                if remote.tick.load(Ordering::Relaxed) != tick {
+                    return Search::Short;
+                }
             }
             remote.ring.steal_all(own)
         } else {

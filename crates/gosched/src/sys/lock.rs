@@ -26,6 +26,9 @@ pub(crate) use model::RawSpin;
 mod spin {
     use super::super::prim::{AtomicBool, Ordering, spin_hint, yield_thread};
 
+    /// Logarithm of the most spins between two looks: some hundred nanoseconds.
+    const LONGEST_PAUSE: u32 = 7;
+
     /// The lock without its data, for `select`, which holds several at once in the order of their addresses.
     #[derive(Debug)]
     pub(crate) struct RawSpin {
@@ -54,17 +57,18 @@ mod spin {
         fn lock_slow(&self) {
             let mut round = 0u32;
             loop {
-                // Read before trying, so that waiters share the cache line instead of pulling it about.
+                // Longer and longer between two looks: each look takes the cache line away from the holder, who pays
+                // for it with every lock and unlock. Left alone, it gets through dozens of critical sections.
+                match round {
+                    0..=200 => (0..1u32 << round.min(LONGEST_PAUSE)).for_each(|_| spin_hint()),
+                    201..=1000 => yield_thread(),
+                    // The holder was taken off its processor: stay out of its way.
+                    _ => std::thread::sleep(std::time::Duration::from_micros(50)),
+                }
                 if !self.held.load(Ordering::Relaxed) && self.try_lock() {
                     return;
                 }
                 round += 1;
-                match round {
-                    0..=64 => spin_hint(),
-                    65..=1000 => yield_thread(),
-                    // The holder was taken off its processor: stay out of its way.
-                    _ => std::thread::sleep(std::time::Duration::from_micros(50)),
-                }
             }
         }
 
