@@ -122,24 +122,21 @@ impl<T> Chan<T> {
         }
     }
 
-    /// Runs `f` on the state of a channel whose lock the caller already holds.
+    /// Runs `f` on the state of a channel whose lock the caller already holds, and publishes.
     ///
     /// # Safety
     ///
     /// The caller holds [`Chan::raw_lock`], and `f` does not come back here.
+    #[inline]
     pub(super) unsafe fn held<R>(&self, f: impl FnOnce(&mut State<T>) -> R) -> R {
         // SAFETY: the caller vouches for both conditions of `with_held`.
-        unsafe { self.state.with_held(f) }
-    }
-
-    /// Publishes the state for those who look without the lock.
-    ///
-    /// # Safety
-    ///
-    /// The caller holds [`Chan::raw_lock`].
-    pub(super) unsafe fn publish_held(&self) {
-        // SAFETY: the caller holds the lock; `snapshot` does not come back here.
-        self.word.publish(unsafe { self.held(|state| state.snapshot()) });
+        unsafe {
+            self.state.with_held(|state| {
+                let result = f(state);
+                self.word.publish(state.snapshot());
+                result
+            })
+        }
     }
 
     /// Receives into `out`, which is empty, if that takes neither waiting nor a peer's help.

@@ -43,10 +43,15 @@ impl<T> Selectable for Receiver<T> {
 
     #[inline]
     fn looks_ready(&self) -> bool {
-        self.chan().is_some_and(|chan| {
-            let seen = chan.look();
-            seen.may_have_value() || seen.is_closed()
-        })
+        match &self.flavor {
+            Flavor::Chan(chan) => {
+                // SAFETY: the receiver's count keeps the channel in place.
+                let seen = unsafe { chan.as_ref() }.look();
+                seen.may_have_value() || seen.is_closed()
+            }
+            Flavor::Timer(_) => true,
+            Flavor::Never => false,
+        }
     }
 
     fn deadline(&self) -> Option<Instant> {
@@ -101,10 +106,10 @@ impl<T> Selectable for Receiver<T> {
         }
     }
 
-    unsafe fn publish(&self) {
+    unsafe fn leave(&self, node: &Node) {
         if let Some(chan) = self.chan() {
-            // SAFETY: the caller holds the lock.
-            unsafe { chan.publish_held() };
+            // SAFETY: the node was given to this channel as a receiver.
+            chan.locked(|state, _| unsafe { state.unlink_receiver(node) });
         }
     }
 
@@ -160,9 +165,9 @@ impl<T> Selectable for Sender<T> {
         unsafe { self.chan().held(|state| state.unlink_sender(node)) };
     }
 
-    unsafe fn publish(&self) {
-        // SAFETY: the caller holds the lock.
-        unsafe { self.chan().publish_held() };
+    unsafe fn leave(&self, node: &Node) {
+        // SAFETY: the node was given to this channel as a sender.
+        self.chan().locked(|state, _| unsafe { state.unlink_sender(node) });
     }
 
     fn undo(&self, end: End) {

@@ -265,12 +265,14 @@ struct Few<'s> {
 }
 
 impl<'s> Few<'s> {
-    fn of(arms: &'s [&mut dyn Arm]) -> Option<Self> {
-        let mut parts = [None; FEW];
-        for (part, arm) in parts.iter_mut().zip(arms) {
+    /// At most [`FEW`] arms.
+    #[inline]
+    fn of(arms: &'s [&mut dyn Arm]) -> Self {
+        let mut few = Self { parts: [None; FEW], count: arms.len() };
+        for (part, arm) in few.parts.iter_mut().zip(arms) {
             *part = arm.parts().0;
         }
-        (arms.len() <= FEW).then_some(Self { parts, count: arms.len() })
+        few
     }
 }
 
@@ -293,13 +295,15 @@ unsafe impl Cases for Few<'_> {
 ///
 /// If an arm is chosen already.
 #[track_caller]
+#[inline(always)]
 pub fn run(arms: &mut [&mut dyn Arm], biased: bool, wait: Wait) -> Option<usize> {
     assert!(!arms.iter().any(|arm| arm.is_settled()), "{USED}");
     let limit = wait.limit();
     let engine = pin!(Engine::new(biased, limit));
-    let (index, end) = match Few::of(arms) {
-        Some(few) => engine.as_ref().run(&few, limit),
-        None => engine.as_ref().run(&Slice(arms), limit),
+    let (index, end) = if arms.len() <= FEW {
+        engine.as_ref().run(&Few::of(arms), limit)
+    } else {
+        engine.as_ref().run(&Slice(arms), limit)
     }?;
     arms[index].settle(Chosen(end));
     Some(index)

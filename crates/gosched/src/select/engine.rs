@@ -15,22 +15,20 @@
 //! An operation that has to wait for a value which a peer has promised is *paired*: it is out of all other
 //! selects' reach, and ends with the value, or starts over if the peer gives up.
 
-use super::random::{Dice, random};
+use super::locks::{Held, Locks};
+use super::order::{INLINE, Order, scratch};
 use crate::chan::now;
-use crate::sys::lock::RawSpin;
 use crate::wait::list::{Home, Node};
 use crate::wait::selectable::{Attempt, End, Selectable};
 use crate::wait::waiter::{Outcome, Phase, Waiter, Wakes};
-use crate::wait::{Timer, WaitReason, wait_deadline, wait_for};
+use crate::wait::{Timer, WaitReason, lean_spot, wait_deadline, wait_for};
 use std::cell::Cell;
 use std::future::Future;
 use std::marker::PhantomPinned;
+use std::panic::Location;
 use std::pin::{Pin, pin};
 use std::task::{Context, Poll, Waker};
 use std::time::Instant;
-
-/// Selects with up to this many cases keep their bookkeeping on the stack.
-const INLINE: usize = 8;
 
 /// The cases of a select.
 ///
@@ -77,6 +75,8 @@ pub(super) struct Engine {
     give_up: Cell<bool>,
     /// The cases have been tried one by one a moment ago.
     tried: Cell<bool>,
+    /// A case becomes ready by itself, at some time.
+    timed: Cell<bool>,
     /// Peers hold its address while it is queued.
     _pinned: PhantomPinned,
 }
@@ -89,29 +89,68 @@ impl Engine {
             drawn: Cell::new(None),
             give_up: Cell::new(limit == Limit::Try),
             tried: Cell::new(false),
+            timed: Cell::new(false),
             _pinned: PhantomPinned,
         }
     }
 
     /// Blocks until a case is chosen or the time is up.
+    ///
+    /// Inlined down to the suspension, for the reason given at [`Spot::park_until`](crate::wait::Spot::park_until).
     #[track_caller]
+    #[inline(always)]
     pub(super) fn run(self: Pin<&Self>, cases: &impl Cases, limit: Limit) -> Option<(usize, End)> {
+        if let Some(result) = self.begin(cases, limit) {
+            return result;
+        }
+        let session = Session { engine: self, cases };
+        while limit == Limit::Forever
+            && !self.timed.get()
+            && let Some(spot) = lean_spot()
+        {
+            if let Some(result) = self.enter(cases, spot.waker()) {
+                std::mem::forget(session);
+                return result;
+            }
+            let (index, outcome) = spot.park_until(reason(cases), Location::caller(), || self.done());
+            if let Some(end) = self.conclude(cases, index, outcome) {
+                std::mem::forget(session);
+                return Some((index, end));
+            }
+        }
+        self.run_slow(session, limit)
+    }
+
+    /// All that needs no waiting. `Some` is the end of the select.
+    fn begin(&self, cases: &impl Cases, limit: Limit) -> Option<Option<(usize, End)>> {
         match self.try_each(cases) {
-            Verdict::Chosen(index, end) => return Some((index, end)),
+            Verdict::Chosen(index, end) => return Some(Some((index, end))),
             Verdict::Nothing if limit == Limit::Try => {
                 if cases.count() <= 1 {
                     // One channel seen at one instant is a snapshot (C26, S17).
-                    return None;
+                    return Some(None);
                 }
                 match self.judge(cases, false, false) {
-                    Verdict::Chosen(index, end) => return Some((index, end)),
-                    Verdict::Nothing => return None,
+                    Verdict::Chosen(index, end) => return Some(Some((index, end))),
+                    Verdict::Nothing => return Some(None),
                     Verdict::NeedsWaker | Verdict::Pending => {}
                 }
             }
-            _ => {}
+            // Not all cases have been looked at.
+            Verdict::NeedsWaker => self.timed.set(self.wake_time(cases, limit).is_some()),
+            Verdict::Nothing | Verdict::Pending => {}
         }
-        self.run_slow(cases, limit)
+        self.tried.set(true);
+        None
+    }
+
+    /// How the wait has ended, if it has.
+    #[inline]
+    fn done(&self) -> Option<(usize, Outcome)> {
+        match self.waiter.phase() {
+            Phase::Done(index, outcome) => Some((index as usize, outcome)),
+            _ => None,
+        }
     }
 
     /// Tries the cases one by one, taking the lock of one that seems ready only. What it chooses was ready, at its
@@ -128,15 +167,11 @@ impl Engine {
             let mut wakes = Wakes::new();
             let held = source.lock().map(Held::take);
             // SAFETY: the lock is held; the node is prepared, in no list, and is not paired without `can_wait`.
-            let attempt = unsafe {
-                let attempt = source.attempt(node, false, &mut wakes);
-                source.publish();
-                attempt
-            };
+            let attempt = unsafe { source.attempt(node, false, &mut wakes) };
             drop(held);
             wakes.wake();
             match attempt {
-                Attempt::NotReady => {}
+                Attempt::NotReady => self.timed.set(self.timed.get() || source.lock().is_none()),
                 Attempt::Chosen(end) => return Verdict::Chosen(index as usize, end),
                 Attempt::Paired | Attempt::NeedsWaker => {
                     self.drawn.set(Some(index));
@@ -147,12 +182,12 @@ impl Engine {
         Verdict::Nothing
     }
 
+    /// The wait with a clock, or of a thread, or inside a future's poll.
     #[cold]
     #[track_caller]
-    fn run_slow(self: Pin<&Self>, cases: &impl Cases, limit: Limit) -> Option<(usize, End)> {
-        self.tried.set(true);
-        let session = Session { engine: self, cases };
-        let reason = if cases.count() == 0 { WaitReason::SelectNoCases } else { WaitReason::Select };
+    fn run_slow<C: Cases>(self: Pin<&Self>, session: Session<'_, C>, limit: Limit) -> Option<(usize, End)> {
+        let cases = session.cases;
+        let reason = reason(cases);
         loop {
             let until = self.wake_time(cases, limit);
             let drive = pin!(Drive { engine: self, cases });
@@ -160,11 +195,7 @@ impl Engine {
                 None => Some(wait_for(reason, drive)),
                 Some(until) => wait_deadline(reason, drive, until),
             };
-            if let Some(result) = result {
-                std::mem::forget(session);
-                return result;
-            }
-            if let Some(result) = self.time_passed(cases, limit) {
+            if let Some(result) = result.or_else(|| self.time_passed(cases, limit)) {
                 std::mem::forget(session);
                 return result;
             }
@@ -225,16 +256,10 @@ impl Engine {
                     {
                         return Poll::Ready(Some((index, end)));
                     }
-                    // SAFETY: this is the owner, in `Idle`.
-                    unsafe { self.waiter.set_waker(cx.waker().clone()) };
-                    let result = match self.judge(cases, true, !self.give_up.get()) {
-                        Verdict::Pending => return Poll::Pending,
-                        Verdict::Chosen(index, end) => Some((index, end)),
-                        Verdict::Nothing | Verdict::NeedsWaker => None,
+                    return match self.enter(cases, cx.waker().clone()) {
+                        Some(result) => Poll::Ready(result),
+                        None => Poll::Pending,
                     };
-                    // SAFETY: nothing was queued, and no lock is held.
-                    unsafe { self.waiter.reset() };
-                    return Poll::Ready(result);
                 }
                 Phase::Waiting => {
                     let mut waker = Some(cx.waker().clone());
@@ -256,6 +281,21 @@ impl Engine {
         }
     }
 
+    /// Chooses a case, or queues: then the answer is `None`.
+    fn enter(&self, cases: &impl Cases, waker: Waker) -> Option<Option<(usize, End)>> {
+        self.tried.set(false);
+        // SAFETY: this is the owner, in `Idle`.
+        unsafe { self.waiter.set_waker(waker) };
+        let result = match self.judge(cases, true, !self.give_up.get()) {
+            Verdict::Pending => return None,
+            Verdict::Chosen(index, end) => Some((index, end)),
+            Verdict::Nothing | Verdict::NeedsWaker => None,
+        };
+        // SAFETY: nothing was queued, and no lock is held.
+        unsafe { self.waiter.reset() };
+        Some(result)
+    }
+
     /// Leaves the present waker with a paired select. False if it has ended meanwhile.
     #[cold]
     fn update_bound(&self, cases: &impl Cases, index: usize, cx: &mut Context<'_>) -> bool {
@@ -275,7 +315,7 @@ impl Engine {
     /// Leaves the other queues and translates the outcome. `None` means to begin again.
     fn conclude(&self, cases: &impl Cases, index: usize, outcome: Outcome) -> Option<End> {
         // Whoever ended the select has unlinked the node of the case that won, before the outcome was stored.
-        dequeue_all(cases, Some(index));
+        leave_all(cases, Some(index));
         // SAFETY: the owner has read the outcome and left every queue; no lock is held.
         unsafe { self.waiter.reset() };
         self.drawn.set(None);
@@ -296,7 +336,7 @@ impl Engine {
         if self.waiter.phase() == Phase::Idle {
             return None;
         }
-        dequeue_all(cases, None);
+        leave_all(cases, None);
         // Every lock was taken since: a peer that was committing has finished, and none can begin.
         if let Phase::Done(index, outcome) = self.waiter.phase() {
             return Some((index as usize, self.conclude(cases, index as usize, outcome)?));
@@ -347,10 +387,6 @@ impl Engine {
             }
             verdict = Verdict::Pending;
         }
-        each(cases, |source, _, _| {
-            // SAFETY: the lock is held.
-            unsafe { source.publish() };
-        });
         drop(locks);
         wakes.wake();
         verdict
@@ -383,77 +419,13 @@ impl Engine {
     }
 }
 
-/// The order in which cases are tried: drawn by Fisher and Yates, as far as needed, so that each of those that
-/// are ready comes first with the same probability.
-struct Order<'s> {
-    cases: &'s mut [u32],
-    drawn: usize,
-    biased: bool,
-    /// Whether the first one is given and not drawn.
-    first_is_set: bool,
-    /// Made at the first throw.
-    dice: Option<Dice>,
-}
-
-impl<'s> Order<'s> {
-    fn new(cases: &'s mut [u32], biased: bool, first: Option<u32>) -> Self {
-        let first = first.and_then(|first| cases.iter().position(|case| *case == first));
-        if let Some(at) = first {
-            cases.swap(0, at);
-        }
-        Self { cases, drawn: 0, biased, first_is_set: first.is_some(), dice: None }
-    }
-
-    #[inline]
-    fn next(&mut self) -> Option<u32> {
-        let left = self.cases.len() - self.drawn;
-        if left == 0 {
-            return None;
-        }
-        if !self.biased && left > 1 && !self.first_is_set {
-            let dice = self.dice.get_or_insert_with(|| Dice::new(random()));
-            self.cases.swap(self.drawn, self.drawn + dice.below(left as u32) as usize);
-        }
-        self.first_is_set = false;
-        self.drawn += 1;
-        Some(self.cases[self.drawn - 1])
-    }
-}
-
-/// One lock, held.
-struct Held<'s>(&'s RawSpin);
-
-impl<'s> Held<'s> {
-    fn take(lock: &'s RawSpin) -> Self {
-        lock.lock();
-        Self(lock)
-    }
-}
-
-impl Drop for Held<'_> {
-    fn drop(&mut self) {
-        // SAFETY: taken in `take`.
-        unsafe { self.0.unlock() };
-    }
-}
-
-/// Room for `count` things, on the stack if they are few.
-fn scratch<'s, X: Copy>(inline: &'s mut [X; INLINE], heap: &'s mut Vec<X>, count: usize) -> &'s mut [X] {
-    if count <= INLINE {
-        &mut inline[..count]
-    } else {
-        heap.resize(count, inline[0]);
-        heap
-    }
-}
-
-/// Lists the cases that seem ready, and those without a lock: time has no word to look at.
+/// Lists the cases that seem ready.
 #[inline]
 fn candidates(cases: &impl Cases, room: &mut [u32]) -> usize {
     let mut count = 0;
     for index in 0..room.len() {
         let Some((source, ..)) = cases.case(index) else { continue };
-        if source.looks_ready() || source.lock().is_none() {
+        if source.looks_ready() {
             room[count] = index as u32;
             count += 1;
         }
@@ -461,8 +433,13 @@ fn candidates(cases: &impl Cases, room: &mut [u32]) -> usize {
     count
 }
 
+fn reason(cases: &impl Cases) -> WaitReason {
+    if cases.count() == 0 { WaitReason::SelectNoCases } else { WaitReason::Select }
+}
+
 /// Runs `f` for each case that is not nil.
-fn each(cases: &impl Cases, mut f: impl FnMut(&dyn Selectable, &Node, *mut ())) {
+#[inline]
+pub(super) fn each(cases: &impl Cases, mut f: impl FnMut(&dyn Selectable, &Node, *mut ())) {
     for index in 0..cases.count() {
         if let Some((source, node, slot)) = cases.case(index) {
             f(source, node, slot);
@@ -471,62 +448,12 @@ fn each(cases: &impl Cases, mut f: impl FnMut(&dyn Selectable, &Node, *mut ())) 
 }
 
 /// Takes the nodes out of their queues, one lock at a time, but for one that is out already.
-fn dequeue_all(cases: &impl Cases, out: Option<usize>) {
+#[inline]
+fn leave_all(cases: &impl Cases, out: Option<usize>) {
     for index in (0..cases.count()).filter(|index| Some(*index) != out) {
-        let Some((source, node, _)) = cases.case(index) else { continue };
-        let Some(_held) = source.lock().map(Held::take) else { continue };
-        // SAFETY: the lock is held; the node was given to this source only.
-        unsafe {
-            source.dequeue(node);
-            source.publish();
-        }
-    }
-}
-
-/// All distinct locks of a select's cases, held.
-struct Locks<'s> {
-    held: &'s [*const RawSpin],
-    /// No two cases share one.
-    all_differ: bool,
-}
-
-impl<'s> Locks<'s> {
-    /// Takes them in the order of their addresses, so that opposing selects cannot block each other (S16).
-    fn take(cases: &impl Cases, room: &'s mut [*const RawSpin]) -> Self {
-        let mut count = 0;
-        each(cases, |source, _, _| {
-            if let Some(lock) = source.lock() {
-                room[count] = lock;
-                count += 1;
-            }
-        });
-        let room = &mut room[..count];
-        match room {
-            [a, b] if *a <= *b => {}
-            [a, b] => std::mem::swap(a, b),
-            _ => room.sort_unstable(),
-        }
-        let mut distinct = 0;
-        for at in 0..count {
-            // Equal ones are neighbours, and the last one kept is at `distinct - 1`.
-            if distinct == 0 || room[distinct - 1] != room[at] {
-                room[distinct] = room[at];
-                distinct += 1;
-            }
-        }
-        for lock in &room[..distinct] {
-            // SAFETY: the cases are borrowed for as long as these locks are held, and keep them in place.
-            unsafe { (**lock).lock() };
-        }
-        Self { held: &room[..distinct], all_differ: distinct == count }
-    }
-}
-
-impl Drop for Locks<'_> {
-    fn drop(&mut self) {
-        for lock in self.held {
-            // SAFETY: taken in `take`, and still in place, as there.
-            unsafe { (**lock).unlock() };
+        if let Some((source, node, _)) = cases.case(index) {
+            // SAFETY: the node was given to this source only, and no lock is held.
+            unsafe { source.leave(node) };
         }
     }
 }

@@ -14,8 +14,10 @@ mod arm;
 mod dynamic;
 mod engine;
 mod err;
+mod locks;
 mod macros;
 mod operand;
+mod order;
 mod random;
 
 pub use dynamic::{Select, SelectedOperation};

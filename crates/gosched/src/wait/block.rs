@@ -193,6 +193,10 @@ impl Spot<'_> {
 
     /// Suspends the goroutine until `done`, which becomes true before somebody wakes it. No user's code runs between
     /// the making of the spot and the end, so nothing nests and nothing else moves the goroutine meanwhile.
+    ///
+    /// Inlined, like the common callers, into the user's function. A processor predicts returns by the calls it has
+    /// seen, on whatever stack: a call that suspends inside, and the return from it after the resumption, are both
+    /// predicted wrongly, at 30 cycles each. In a loop that blocks without such a call nothing is.
     #[inline(always)]
     pub(crate) fn park_until<R>(self, reason: WaitReason, at: At, done: impl Fn() -> Option<R>) -> R {
         let mut spot = self;

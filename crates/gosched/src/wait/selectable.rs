@@ -41,13 +41,13 @@ pub(crate) enum Attempt {
 /// One end of something that can be a case of a select.
 ///
 /// The select locks all its cases' locks in the order of their addresses, tries the cases, queues a node in
-/// each if none is ready, publishes, and unlocks.
+/// each if none is ready, and unlocks. What a method changes it also publishes.
 pub(crate) trait Selectable {
     /// The lock that guards the case, if it has one. Time needs none.
     fn lock(&self) -> Option<&RawSpin>;
 
-    /// A look without the lock: whether [`Selectable::attempt`] would probably succeed. False from a source that
-    /// has a lock means that it was not ready at that instant.
+    /// A look without the lock: whether [`Selectable::attempt`] would probably succeed. False means that it was not
+    /// ready at that instant. A source that time fills has nothing to look at: it must be tried.
     fn looks_ready(&self) -> bool;
 
     /// When the case becomes ready by itself.
@@ -74,12 +74,12 @@ pub(crate) trait Selectable {
     /// The caller holds the lock, and the node was given to this source only.
     unsafe fn dequeue(&self, node: &Node);
 
-    /// Makes changes visible to those who look without the lock; to be called before unlocking.
+    /// The same with the lock not held.
     ///
     /// # Safety
     ///
-    /// The caller holds the lock.
-    unsafe fn publish(&self);
+    /// The node was given to this source only; the caller holds no lock.
+    unsafe fn leave(&self, node: &Node);
 
     /// Gives back what a chosen case got and nobody consumed. A value in the node's slot is not its business.
     fn undo(&self, end: End);
