@@ -22,6 +22,12 @@ impl<T: Linked> Inbox<T> {
         self.head.load(Ordering::SeqCst).is_null()
     }
 
+    /// The owner's glance between two goroutines.
+    #[inline]
+    pub(crate) fn seems_empty(&self) -> bool {
+        self.head.load(Ordering::Relaxed).is_null()
+    }
+
     /// Sends an item. The caller then wakes the owner if it sleeps.
     pub(crate) fn push(&self, item: T) {
         let mut head = self.head.load(Ordering::Relaxed);
@@ -39,9 +45,8 @@ impl<T: Linked> Inbox<T> {
     }
 
     /// Takes everything, oldest first. Only for the owner.
-    #[inline]
     pub(crate) fn take(&self, mut f: impl FnMut(T)) {
-        if self.head.load(Ordering::Relaxed).is_null() {
+        if self.seems_empty() {
             return;
         }
         let head = self.head.swap(std::ptr::null_mut(), Ordering::AcqRel);

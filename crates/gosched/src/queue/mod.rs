@@ -3,9 +3,11 @@
 //! * [`ring::Ring`]: a worker's own run queue, from which others steal.
 //! * [`injector::Injector`]: the queue of the whole runtime.
 //! * [`inbox::Inbox`]: what other threads send to one worker.
+//! * [`fifo::Fifo`]: what is pinned to a worker; nobody else touches it.
 //! * [`batch::Batch`]: what a worker has taken off the injector for its coming fair turns.
 
 pub(crate) mod batch;
+pub(crate) mod fifo;
 pub(crate) mod inbox;
 pub(crate) mod injector;
 pub(crate) mod ring;

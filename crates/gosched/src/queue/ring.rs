@@ -73,6 +73,12 @@ impl<T: Linked> Ring<T> {
         self.tail.load(Ordering::SeqCst).wrapping_sub(head).min(CAPACITY)
     }
 
+    /// Whether there is nothing to take. Only for the owner, whose tail it is.
+    #[inline]
+    pub(crate) fn is_empty(&self) -> bool {
+        self.tail.load(Ordering::Relaxed) == self.head.load(Ordering::Relaxed)
+    }
+
     /// Adds an item at the tail; gives it back when the ring is full. Only for the owner.
     #[inline]
     pub(crate) fn push(&self, item: T) -> Result<(), T> {

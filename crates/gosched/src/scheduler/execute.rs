@@ -30,7 +30,7 @@ impl Worker {
     pub(super) fn run(&self) {
         loop {
             // A fiber leaves a task here that it could not run itself.
-            let next = self.stash.take().or_else(|| self.next());
+            let next = if self.stash.get().is_some() { self.stash.take() } else { self.next() };
             let Some(task) = next.or_else(|| self.take_injected()).or_else(|| self.find_work()) else {
                 return;
             };
@@ -58,23 +58,21 @@ impl Worker {
         let idle = unsafe { fiber.resume(task.as_ptr().cast(), context_ptr().cast()) };
         let task = self.context.task.take();
         self.context.fiber.set(None);
-        self.count_tied(task, idle);
         if idle {
             self.keep_fiber(fiber);
         } else if let Some(task) = task {
-            task.fiber.set(Some(fiber));
+            if task.fiber.get().is_none() {
+                self.bind(task, fiber);
+            }
             self.set_aside(task);
         }
     }
 
-    /// A stackless goroutine has suspended inside a poll: until that poll returns, this thread is its home.
-    #[inline]
-    fn count_tied(&self, task: Option<TaskRef>, idle: bool) {
-        if !idle
-            && let Some(task) = task
-            && !task.is_stackful()
-            && task.fiber.get().is_none()
-        {
+    /// A goroutine has suspended on this stack for the first time. A stackless one has done so inside a poll: until
+    /// that poll returns, this thread is its home.
+    fn bind(&self, task: TaskRef, fiber: FiberRef) {
+        task.fiber.set(Some(fiber));
+        if !task.is_stackful() {
             self.add_home(1);
         }
     }

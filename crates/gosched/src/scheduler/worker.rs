@@ -3,12 +3,12 @@
 use super::shared::{Remote, Shared};
 use crate::fiber::coro::FiberRef;
 use crate::queue::Linked;
+use crate::queue::fifo::Fifo;
 use crate::queue::ring::CAPACITY;
 use crate::sys::threads::discard_payload;
 use crate::task::header::NO_HOME;
 use crate::task::{Context, TaskRef};
 use std::cell::{Cell, UnsafeCell};
-use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::ptr::NonNull;
 use std::sync::Arc;
@@ -43,7 +43,7 @@ pub(crate) struct Worker {
     /// Which of the two queues is looked at first the next time.
     ring_first: Cell<bool>,
     pinned_slot: Cell<Option<TaskRef>>,
-    pinned: UnsafeCell<VecDeque<TaskRef>>,
+    pinned: Fifo<TaskRef>,
     /// A task that a fiber took from the queues but must be resumed by the loop.
     pub(super) stash: Cell<Option<TaskRef>>,
     /// Fibers without a job.
@@ -65,7 +65,7 @@ impl Worker {
             slot_turns: Cell::new(SLOT_TURNS),
             ring_first: Cell::new(false),
             pinned_slot: Cell::new(None),
-            pinned: UnsafeCell::new(VecDeque::with_capacity(64)),
+            pinned: Fifo::new(),
             stash: Cell::new(None),
             fibers: UnsafeCell::new(Vec::new()),
             random: Cell::new(0x9e37_79b9_7f4a_7c15_u64.wrapping_mul(index as u64 + 1) | 1),
@@ -97,12 +97,6 @@ impl Worker {
         unsafe { self.remote.as_ref() }
     }
 
-    #[inline]
-    fn pinned<R>(&self, f: impl FnOnce(&mut VecDeque<TaskRef>) -> R) -> R {
-        // SAFETY: only this thread uses the queue, and `f` is a method of VecDeque: it does not come back here.
-        f(unsafe { &mut *self.pinned.get() })
-    }
-
     /// Queues a task that was woken on this worker: it runs next (Go's `runnext`), and what should have run
     /// next goes to the tail.
     #[inline]
@@ -111,7 +105,7 @@ impl Worker {
             NO_HOME => self.ready_movable(task),
             home if home as usize == self.index => {
                 if let Some(displaced) = self.pinned_slot.replace(Some(task)) {
-                    self.pinned(|queue| queue.push_back(displaced));
+                    self.pinned.push(displaced);
                 }
             }
             home => self.shared.send_home(task, home),
@@ -137,7 +131,7 @@ impl Worker {
     pub(super) fn push_back(&self, task: TaskRef) {
         match task.home.get() {
             NO_HOME => self.offer(task),
-            home if home as usize == self.index => self.pinned(|queue| queue.push_back(task)),
+            home if home as usize == self.index => self.pinned.push(task),
             home => self.shared.send_home(task, home),
         }
     }
@@ -191,8 +185,20 @@ impl Worker {
         {
             return Some(task);
         }
-        self.remote().inbox.take(|task| self.pinned(|queue| queue.push_back(task)));
-        self.next_slot().or_else(|| self.next_queued())
+        if !self.remote().inbox.seems_empty() {
+            self.empty_inbox();
+        }
+        if self.pinned_slot.get().is_some() || self.remote().slot_is_full() {
+            if let Some(task) = self.next_slot() {
+                return Some(task);
+            }
+        }
+        self.next_queued()
+    }
+
+    #[cold]
+    fn empty_inbox(&self) {
+        self.remote().inbox.take(|task| self.pinned.push(task));
     }
 
     /// What may not wait for this worker to run out of work: timers, and the injector's head.
@@ -225,7 +231,7 @@ impl Worker {
         if let Some(task) = self.pinned_slot.take() {
             return Some(task);
         }
-        if self.remote().slot_is_full() { self.remote().swap_slot(None) } else { None }
+        self.remote().swap_slot(None)
     }
 
     /// The chain has had its share: what is in the slots goes behind the others.
@@ -233,7 +239,7 @@ impl Worker {
     fn end_slot_turns(&self) {
         self.slot_turns.set(SLOT_TURNS);
         if let Some(task) = self.pinned_slot.take() {
-            self.pinned(|queue| queue.push_back(task));
+            self.pinned.push(task);
         }
         if let Some(task) = self.remote().swap_slot(None) {
             self.offer(task);
@@ -246,12 +252,15 @@ impl Worker {
     #[inline]
     fn next_queued(&self) -> Option<TaskRef> {
         self.slot_turns.set(SLOT_TURNS);
+        if self.remote().ring.is_empty() {
+            return self.pinned.pop();
+        }
         let ring_first = self.ring_first.get();
         self.ring_first.set(!ring_first);
-        if ring_first {
-            self.remote().ring.pop().or_else(|| self.pinned(VecDeque::pop_front))
+        if ring_first || self.pinned.is_empty() {
+            self.remote().ring.pop().or_else(|| self.pinned.pop())
         } else {
-            self.pinned(VecDeque::pop_front).or_else(|| self.remote().ring.pop())
+            self.pinned.pop()
         }
     }
 
@@ -312,7 +321,7 @@ impl Worker {
     pub(super) fn drain(&self, mut f: impl FnMut(TaskRef)) {
         self.stash.take().into_iter().for_each(&mut f);
         self.pinned_slot.take().into_iter().for_each(&mut f);
-        while let Some(task) = self.pinned(VecDeque::pop_front) {
+        while let Some(task) = self.pinned.pop() {
             f(task);
         }
         while let Some(task) = self.remote().batch.pop().or_else(|| self.remote().ring.pop()) {
