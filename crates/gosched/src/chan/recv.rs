@@ -96,7 +96,7 @@ impl<T> RecvOp<T> {
     }
 
     /// Receives into the slot, or queues: then the answer is `Paired` or `NeedsWaker`.
-    #[inline(always)]
+    #[inline(never)]
     fn enter(&self, chan: &Chan<T>, waker: Waker) -> Take {
         // SAFETY: this is the owner, in `Idle`.
         unsafe { self.waiter.set_waker(waker) };

@@ -97,7 +97,7 @@ impl<T> SendOp<T> {
     }
 
     /// Sends, or queues; `Full` means that it is queued.
-    #[inline(always)]
+    #[inline(never)]
     fn enter(&self, chan: &Chan<T>, waker: Waker) -> Put {
         // SAFETY: this is the owner, in `Idle`.
         unsafe { self.waiter.set_waker(waker) };

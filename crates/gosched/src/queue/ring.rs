@@ -73,9 +73,9 @@ impl<T: Linked> Ring<T> {
         self.tail.load(Ordering::SeqCst).wrapping_sub(head).min(CAPACITY)
     }
 
-    /// Whether there is nothing to take. Only for the owner, whose tail it is.
+    /// The owner's glance between two goroutines.
     #[inline]
-    pub(crate) fn is_empty(&self) -> bool {
+    pub(crate) fn seems_empty(&self) -> bool {
         self.tail.load(Ordering::Relaxed) == self.head.load(Ordering::Relaxed)
     }
 

@@ -5,6 +5,7 @@
 //! that paid off. If it is a searcher it also steals. Then it sleeps (or naps, see [`super::idle`]).
 
 use super::idle::Left;
+use super::shared::Remote;
 use super::worker::Worker;
 use crate::task::TaskRef;
 use std::sync::atomic::Ordering;
@@ -14,8 +15,11 @@ use std::time::{Duration, Instant};
 pub(super) const SPIN_START: u32 = 256;
 const SPIN_MIN: u32 = 16;
 const SPIN_MAX: u32 = 1024;
-/// Rounds a thief gives a victim to get to its short queue by itself.
-const GRACE: u32 = 1000;
+/// A thief leaves a victim its short queue if the victim takes up this many goroutines ...
+const FAST: u32 = 6;
+/// ... while the thief makes so many looks, of about 100 ns each: less than 4 us for each of them. Whoever blocks that
+/// fast is likely to be talking to those that wait, and the stealing itself would take as long.
+const GRACE: u32 = 256;
 /// A queue of this length is stolen from at once.
 const LONG: u32 = 8;
 /// The first nap, and how often it is doubled at most.
@@ -23,6 +27,15 @@ const NAP: Duration = Duration::from_micros(100);
 const NAP_DOUBLINGS: u32 = 5;
 /// How much later than the keeper the other sleepers look at the timers, in case the keeper is busy.
 const KEEPER_SLACK: Duration = Duration::from_millis(10);
+
+/// Whether a victim takes up one goroutine after the other.
+fn switches_fast(remote: &Remote) -> bool {
+    let before = remote.tick.load(Ordering::Relaxed);
+    (0..GRACE).any(|_| {
+        (0..4).for_each(|_| std::hint::spin_loop());
+        remote.tick.load(Ordering::Relaxed).wrapping_sub(before) >= FAST
+    })
+}
 
 /// What a search came to.
 enum Search {
@@ -117,7 +130,6 @@ impl Worker {
 
     fn steal_from(&self, victim: usize) -> Search {
         let remote = &self.shared.remotes[victim];
-        let tick = remote.tick.load(Ordering::Relaxed);
         let held = remote.ring.len();
         if held == 0 && !remote.slot_is_full() {
             let Some(first) = remote.batch.take() else { return Search::Nothing };
@@ -126,14 +138,11 @@ impl Worker {
         }
         let own = &self.remote().ring;
         let stolen = if held < LONG {
-            // Goroutines that talk to each other are better off together: take nothing from a victim that gets to
-            // its queue within the moment we watch it, and else take all of what it keeps waiting, in order.
-            // (One by one they would fall to the two of us in turn, and each pair apart.)
-            for _ in 0..GRACE {
-                std::hint::spin_loop();
-                if remote.tick.load(Ordering::Relaxed) != tick {
-                    return Search::Short;
-                }
+            // Goroutines that talk to each other are better off together: take nothing from a victim that switches
+            // fast, and else take all of what it keeps waiting, in order. (One by one they would fall to the two of
+            // us in turn, and each pair apart.)
+            if switches_fast(remote) {
+                return Search::Short;
             }
             remote.ring.steal_all(own)
         } else {
@@ -150,9 +159,10 @@ impl Worker {
 
     /// Whether some queue holds work that anybody may take.
     fn sees_movable(&self) -> bool {
-        self.shared.injector.len() > 0
-            || // The slot first: a task that is displaced from it goes to the ring.
-            self.shared.remotes.iter().any(|remote| remote.slot_is_full() || remote.ring.len() > 0 || !remote.batch.is_empty())
+        // The slot first: a task that is displaced from it goes to the ring.
+        let has_work =
+            |remote: &Remote| remote.slot_is_full() || remote.ring.len() > 0 || !remote.batch.is_empty();
+        self.shared.injector.len() > 0 || self.shared.remotes.iter().any(|remote| has_work(remote))
     }
 
     /// The last look before parking (S2 in `idle`).

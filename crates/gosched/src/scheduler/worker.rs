@@ -188,10 +188,10 @@ impl Worker {
         if !self.remote().inbox.seems_empty() {
             self.empty_inbox();
         }
-        if self.pinned_slot.get().is_some() || self.remote().slot_is_full() {
-            if let Some(task) = self.next_slot() {
-                return Some(task);
-            }
+        if (self.pinned_slot.get().is_some() || self.remote().slot_is_full())
+            && let Some(task) = self.next_slot()
+        {
+            return Some(task);
         }
         self.next_queued()
     }
@@ -252,7 +252,7 @@ impl Worker {
     #[inline]
     fn next_queued(&self) -> Option<TaskRef> {
         self.slot_turns.set(SLOT_TURNS);
-        if self.remote().ring.is_empty() {
+        if self.remote().ring.seems_empty() {
             return self.pinned.pop();
         }
         let ring_first = self.ring_first.get();

@@ -43,7 +43,11 @@ impl<'s> Order<'s> {
 }
 
 /// Room for `count` things, on the stack if they are few.
-pub(super) fn scratch<'s, X: Copy>(inline: &'s mut [X; INLINE], heap: &'s mut Vec<X>, count: usize) -> &'s mut [X] {
+pub(super) fn scratch<'s, X: Copy>(
+    inline: &'s mut [X; INLINE],
+    heap: &'s mut Vec<X>,
+    count: usize,
+) -> &'s mut [X] {
     if count <= INLINE {
         &mut inline[..count]
     } else {

@@ -31,9 +31,9 @@ pub(crate) mod waiter;
 #[cfg(loom)]
 pub(crate) use block::Timer;
 pub use block::wait;
+pub(crate) use block::{At, Spot, lean_spot, wait_deadline, wait_for};
 #[cfg(not(loom))]
 pub use block::{no_suspend, yield_now};
-pub(crate) use block::{At, Spot, lean_spot, wait_deadline, wait_for};
 #[cfg(not(loom))]
 pub(crate) use timer::Timer;
 
