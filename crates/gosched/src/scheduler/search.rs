@@ -28,15 +28,6 @@ const NAP_DOUBLINGS: u32 = 5;
 /// How much later than the keeper the other sleepers look at the timers, in case the keeper is busy.
 const KEEPER_SLACK: Duration = Duration::from_millis(10);
 
-/// Whether a victim takes up one goroutine after the other.
-fn switches_fast(remote: &Remote) -> bool {
-    let before = remote.tick.load(Ordering::Relaxed);
-    (0..GRACE).any(|_| {
-        (0..4).for_each(|_| std::hint::spin_loop());
-        remote.tick.load(Ordering::Relaxed).wrapping_sub(before) >= FAST
-    })
-}
-
 /// What a search came to.
 enum Search {
     Found(TaskRef),
@@ -95,9 +86,7 @@ impl Worker {
                     Search::Nothing => {}
                 }
             }
-            for _ in 0..4 {
-                std::hint::spin_loop();
-            }
+            self.pause();
         }
         self.spin.set((rounds / 2).max(SPIN_MIN));
         if short { Search::Short } else { Search::Nothing }
@@ -141,7 +130,7 @@ impl Worker {
             // Goroutines that talk to each other are better off together: take nothing from a victim that switches
             // fast, and else take all of what it keeps waiting, in order. (One by one they would fall to the two of
             // us in turn, and each pair apart.)
-            if switches_fast(remote) {
+            if self.switches_fast(remote) {
                 return Search::Short;
             }
             remote.ring.steal_all(own)
@@ -154,6 +143,27 @@ impl Worker {
         match remote.swap_slot(None) {
             Some(task) => Search::Found(task),
             None => Search::Nothing,
+        }
+    }
+
+    /// Whether a victim takes up one goroutine after the other. Also true when there is something to do here.
+    fn switches_fast(&self, victim: &Remote) -> bool {
+        let before = victim.tick.load(Ordering::Relaxed);
+        (0..GRACE).any(|_| {
+            self.pause();
+            let switches = victim.tick.load(Ordering::Relaxed).wrapping_sub(before);
+            switches >= FAST || !self.remote().inbox.seems_empty()
+        })
+    }
+
+    /// Does nothing for 100 ns, or until somebody sends something.
+    #[inline]
+    fn pause(&self) {
+        for _ in 0..4 {
+            if !self.remote().inbox.seems_empty() {
+                return;
+            }
+            std::hint::spin_loop();
         }
     }
 

@@ -2,8 +2,11 @@
 
 use super::WaitReason;
 use std::future::Future;
+use std::marker::PhantomData;
+use std::panic::Location;
 use std::pin::{Pin, pin};
-use std::task::{Context, Poll};
+use std::sync::Arc;
+use std::task::{Context, Poll, Wake, Waker};
 use std::time::Instant;
 
 /// Runs a future to its end.
@@ -13,6 +16,43 @@ pub fn wait<F: Future>(future: F) -> F::Output {
 
 pub(crate) fn wait_for<F: Future>(_reason: WaitReason, future: Pin<&mut F>) -> F::Output {
     loom::future::block_on(future)
+}
+
+/// Where a blocking call was made.
+pub(crate) type At = &'static Location<'static>;
+
+/// A thread of the model, blocking in the way of a goroutine.
+pub(crate) struct Spot<'a> {
+    wakes: Arc<Wakes>,
+    _here: PhantomData<&'a ()>,
+}
+
+struct Wakes(loom::sync::Notify);
+
+impl Wake for Wakes {
+    fn wake(self: Arc<Self>) {
+        self.0.notify();
+    }
+}
+
+pub(crate) fn lean_spot<'a>() -> Option<Spot<'a>> {
+    Some(Spot { wakes: Arc::new(Wakes(loom::sync::Notify::new())), _here: PhantomData })
+}
+
+impl Spot<'_> {
+    pub(crate) fn waker(&self) -> Waker {
+        self.wakes.clone().into()
+    }
+
+    pub(crate) fn park_until<R>(self, _reason: WaitReason, _at: At, done: impl Fn() -> Option<R>) -> R {
+        loop {
+            // First the wake, as a goroutine is taken up only by one.
+            self.wakes.0.wait();
+            if let Some(result) = done() {
+                return result;
+            }
+        }
+    }
 }
 
 /// Time stands still in a model: the deadline never passes.
