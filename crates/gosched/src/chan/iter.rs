@@ -35,6 +35,7 @@ impl<T> Iterator for Iter<'_, T> {
     type Item = T;
 
     #[track_caller]
+    #[inline]
     fn next(&mut self) -> Option<T> {
         self.receiver.recv().ok()
     }
@@ -44,6 +45,7 @@ impl<T> Iterator for TryIter<'_, T> {
     type Item = T;
 
     #[track_caller]
+    #[inline]
     fn next(&mut self) -> Option<T> {
         self.receiver.try_recv().ok()
     }
@@ -53,6 +55,7 @@ impl<T> Iterator for IntoIter<T> {
     type Item = T;
 
     #[track_caller]
+    #[inline]
     fn next(&mut self) -> Option<T> {
         self.receiver.recv().ok()
     }
