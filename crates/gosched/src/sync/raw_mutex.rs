@@ -137,7 +137,9 @@ impl Word {
     /// held -> free if nobody waits.
     #[inline]
     fn try_release(&self) -> bool {
-        self.0.compare_exchange(LOCKED, 0, Ordering::Release, Ordering::Relaxed).is_ok()
+        // Looked at first: a compare-and-swap that fails costs as much as the one that must follow it.
+        self.0.load(Ordering::Relaxed) == LOCKED
+            && self.0.compare_exchange(LOCKED, 0, Ordering::Release, Ordering::Relaxed).is_ok()
     }
 
     /// held -> free, unless it must be handed over.
