@@ -17,9 +17,7 @@
 //! resume on another thread, and a guard may be sent (see [`Mutex`](super::Mutex)).
 
 use crate::sys::lock::{Spin, SpinGuard};
-#[cfg(not(loom))]
-use crate::sys::prim::spin_hint;
-use crate::sys::prim::{AtomicU32, Ordering};
+use crate::sys::prim::{AtomicU32, Ordering, spin_hint};
 use crate::wait::node::{NodeList, NodeState, Signal, WaitNode};
 use std::fmt;
 use std::future::Future;
@@ -35,6 +33,9 @@ const STARVING_AFTER: std::time::Duration = std::time::Duration::from_millis(1);
 /// goroutine of this very thread, so this stays below the price of two suspensions.
 #[cfg(not(loom))]
 const SPIN_ROUNDS: u32 = 3;
+
+/// How often a woken waiter looks before it queues again.
+const WOKEN_LOOKS: u32 = if cfg!(loom) { 1 } else { 8 };
 
 /// Somebody has the lock.
 const LOCKED: u32 = 1;
@@ -115,6 +116,15 @@ impl Word {
             }
         }
         false
+    }
+
+    /// The same with some looks more, if a newcomer was faster: queueing again costs more than that, here and for the
+    /// holder, who must then wake one again.
+    fn try_take_woken_patiently(&self) -> bool {
+        (0..WOKEN_LOOKS).any(|look| {
+            (0..if look > 0 { 4 } else { 0 }).for_each(|_| spin_hint());
+            self.try_take_woken()
+        })
     }
 
     /// Under the list's lock: free -> held, or held -> held with somebody waiting.
@@ -504,7 +514,7 @@ impl Future for Acquire<'_> {
                 return Poll::Ready(());
             }
             NodeState::Signalled(_) => {
-                if word.try_take_woken() {
+                if word.try_take_woken_patiently() {
                     this.node.reset();
                     return Poll::Ready(());
                 }
