@@ -113,6 +113,15 @@ pub(crate) fn avoid_huge_pages(addr: NonNull<u8>, len: usize) {
     let _ = (addr, len);
 }
 
+/// Asks for huge pages in a range that will be used densely. Only advice, too.
+pub(crate) fn want_huge_pages(addr: NonNull<u8>, len: usize) {
+    #[cfg(any(target_os = "linux", target_os = "android"))]
+    // SAFETY: as for `avoid_huge_pages`.
+    let _ = unsafe { libc::madvise(addr.as_ptr().cast(), len, libc::MADV_HUGEPAGE) };
+    #[cfg(not(any(target_os = "linux", target_os = "android")))]
+    let _ = (addr, len);
+}
+
 /// How many pages of a range are in memory.
 #[cfg(test)]
 pub(crate) fn resident_pages(addr: usize, len: usize) -> io::Result<usize> {

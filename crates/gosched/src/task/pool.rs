@@ -7,20 +7,30 @@
 use super::body::VTable;
 use super::header::{Anchor, NO_HOME, Task, TaskRef};
 use crate::sys::global::{Mutex, MutexGuard, lock};
+use crate::sys::mem;
 use crate::sys::prim::Ordering;
 use std::cell::Cell;
+use std::mem::MaybeUninit;
 
 /// Headers made at a time.
 const CHUNK: usize = 64;
 /// Headers a worker keeps before it gives half of them back.
 const KEEP: usize = 256;
 
+/// From this many headers on, new ones come out of huge pages: first touching small ones costs a spawn more than all
+/// the rest of it.
+const MANY: usize = 8192;
+/// Address space reserved at a time for many headers.
+const SLAB: usize = 64 << 20;
+
 struct Global {
     free: Option<TaskRef>,
     chunks: Vec<&'static [Task]>,
+    /// What is left of the newest slab.
+    slab: &'static mut [MaybeUninit<Task>],
 }
 
-static GLOBAL: Mutex<Global> = Mutex::new(Global { free: None, chunks: Vec::new() });
+static GLOBAL: Mutex<Global> = Mutex::new(Global { free: None, chunks: Vec::new(), slab: &mut [] });
 
 fn global() -> MutexGuard<'static, Global> {
     lock(&GLOBAL)
@@ -42,11 +52,31 @@ impl Global {
     }
 
     fn grow(&mut self) {
-        let chunk: &'static [Task] = Box::leak((0..CHUNK).map(|_| Task::new()).collect());
+        let many = self.chunks.len() * CHUNK >= MANY;
+        let chunk = many.then(|| self.carve()).flatten();
+        let chunk = chunk.unwrap_or_else(|| Box::leak((0..CHUNK).map(|_| Task::new()).collect()));
         self.chunks.push(chunk);
         for task in chunk.iter().rev() {
             self.push(TaskRef::new(task));
         }
+    }
+
+    /// A chunk out of a slab. `None` if there is no address space for one: the allocator may have some left.
+    fn carve(&mut self) -> Option<&'static [Task]> {
+        if self.slab.len() < CHUNK {
+            let memory = mem::reserve(SLAB).ok()?;
+            mem::want_huge_pages(memory, SLAB);
+            let count = SLAB / size_of::<Task>();
+            // SAFETY: fresh memory that is never given back, aligned to pages and hence to headers.
+            self.slab = unsafe { std::slice::from_raw_parts_mut(memory.cast().as_ptr(), count) };
+        }
+        let (chunk, rest) = std::mem::take(&mut self.slab).split_at_mut(CHUNK);
+        self.slab = rest;
+        for place in chunk.iter_mut() {
+            place.write(Task::new());
+        }
+        // SAFETY: all of it was just written.
+        Some(unsafe { &*(std::ptr::from_ref::<[MaybeUninit<Task>]>(chunk) as *const [Task]) })
     }
 }
 
