@@ -13,7 +13,8 @@ use std::future::{Future, poll_fn};
 use std::num::NonZeroUsize;
 use std::pin::pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicPtr, Ordering};
+use std::task::{Context, Wake};
 use std::thread;
 use std::time::Duration;
 
@@ -159,6 +160,76 @@ fn a_coroutine_that_changes_goroutines_inside_a_poll_is_woken_where_it_waits() {
                     [false, true].iter().for_each(|&stays| hand_over(from, to, at, stays));
                 }
             }
+        }
+        common::eventually("only main is left", || num_goroutine() == 1);
+    });
+}
+
+/// A foreign waker that leaves the coroutine it is called in: for whoever resumes it, it has just been called.
+struct Leaves {
+    yielder: AtomicPtr<Yielder<(), ()>>,
+    executor: thread::Thread,
+    left: AtomicBool,
+}
+
+impl Wake for Leaves {
+    fn wake(self: Arc<Self>) {
+        if !self.left.swap(true, Ordering::SeqCst) {
+            // SAFETY: the first call comes from the receive below, inside the coroutine.
+            unsafe { (*self.yielder.load(Ordering::SeqCst)).suspend(()) };
+        }
+        self.executor.unpark();
+    }
+}
+
+/// A coroutine receives what a select in a foreign executor offers, and changes places inside its waker.
+fn hand_over_inside_a_waker(to: Place, selects: bool) {
+    let (tx, rx) = chan::bounded(0);
+    let (ready, is_ready) = chan::bounded(1);
+    thread::spawn(move || {
+        let waker = Arc::new(Leaves {
+            yielder: AtomicPtr::new(std::ptr::null_mut()),
+            executor: thread::current(),
+            left: AtomicBool::new(false),
+        });
+        let mut offer = pin!(async move {
+            gosched::select_async! {
+                send(tx, 7) -> sent => sent.unwrap(),
+            }
+        });
+        let std_waker = waker.clone().into();
+        let mut cx = Context::from_waker(&std_waker);
+        assert!(offer.as_mut().poll(&mut cx).is_pending());
+        ready.send(waker).unwrap();
+        while offer.as_mut().poll(&mut cx).is_pending() {
+            thread::park();
+        }
+    });
+    let waker = is_ready.recv().unwrap();
+    let mut coroutine = Coro(Coroutine::with_stack(OwnStack::new(), move |yielder: &Yielder<(), ()>, ()| {
+        waker.yielder.store(std::ptr::from_ref(yielder).cast_mut(), Ordering::SeqCst);
+        let (_open, never) = chan::bounded(0);
+        let got = match selects {
+            false => rx.recv(),
+            true => gosched::select! {
+                recv(rx) -> value => value,
+                recv(never) -> value => value,
+            },
+        };
+        got.unwrap_or(100)
+    }));
+    let (sum, sums) = chan::bounded(1);
+    assert_eq!(coroutine.resume(), None);
+    to.start(move || sum.send(coroutine.resume()).unwrap());
+    // Blocked meanwhile, and not for the coroutine's sake.
+    assert_eq!(sums.recv_timeout(common::PATIENCE / 3), Ok(Some(7)), "to {to:?}; it selects: {selects}");
+}
+
+#[test]
+fn a_coroutine_that_changes_goroutines_inside_a_foreign_waker_is_woken_where_it_waits() {
+    everywhere(|| {
+        for to in [Place::Goroutine, Place::Stackless, Place::Thread] {
+            [false, true].iter().for_each(|&selects| hand_over_inside_a_waker(to, selects));
         }
         common::eventually("only main is left", || num_goroutine() == 1);
     });

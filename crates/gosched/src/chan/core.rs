@@ -93,6 +93,12 @@ impl<T> Chan<T> {
     /// Runs `f` under the lock, publishes, unlocks and wakes.
     #[inline]
     pub(super) fn locked<R>(&self, f: impl FnOnce(&mut State<T>, &mut Wakes) -> R) -> R {
+        self.finish_locked(self.state.lock(), f).0
+    }
+
+    /// The same. Also tells whether somebody was woken: see [`Wakes::wake`].
+    #[inline]
+    pub(super) fn locked_telling<R>(&self, f: impl FnOnce(&mut State<T>, &mut Wakes) -> R) -> (R, bool) {
         self.finish_locked(self.state.lock(), f)
     }
 
@@ -102,14 +108,13 @@ impl<T> Chan<T> {
         &self,
         mut state: SpinGuard<'_, State<T>>,
         f: impl FnOnce(&mut State<T>, &mut Wakes) -> R,
-    ) -> R {
+    ) -> (R, bool) {
         let mut wakes = Wakes::new();
         let result = f(&mut state, &mut wakes);
         self.word.publish(state.snapshot());
         // The wakers are woken after the unlock.
         drop(state);
-        wakes.wake();
-        result
+        (result, wakes.wake())
     }
 
     /// Publishes, unlocks and wakes.
@@ -161,7 +166,7 @@ impl<T> Chan<T> {
             self.leave(state, waker);
             return Ok(());
         }
-        match self.finish_locked(state, |state, wakes| state.take(out, None, wakes)) {
+        match self.finish_locked(state, |state, wakes| state.take(out, None, wakes)).0 {
             Take::Value => Ok(()),
             Take::Empty => Err(NoValue::Empty),
             Take::Closed => Err(NoValue::Closed),
@@ -194,7 +199,7 @@ impl<T> Chan<T> {
             self.leave(state, waker);
             return Put::Done;
         }
-        self.finish_locked(state, |state, wakes| state.put(value, wakes))
+        self.finish_locked(state, |state, wakes| state.put(value, wakes)).0
     }
 
     /// Finishes a chosen send case.

@@ -12,11 +12,11 @@ use super::state::Take;
 use crate::sys::prim::UnsafeCell;
 use crate::wait::list::{Home, Kind, Node};
 use crate::wait::waiter::{Outcome, Phase, Waiter};
-use crate::wait::{At, Spot, Timer, WaitReason};
+use crate::wait::{At, Spot, Timer, WaitReason, wait_for};
 use std::fmt;
-use std::future::Future;
+use std::future::{Future, poll_fn};
 use std::marker::PhantomPinned;
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::task::{Context, Poll, Waker};
 
 /// A receive that may have to wait.
@@ -83,7 +83,7 @@ impl<T> RecvOp<T> {
         {
             return Poll::Ready(Ok(value));
         }
-        match self.enter(chan, cx.waker().clone()) {
+        match self.enter(chan, cx.waker().clone()).0 {
             Take::Value => Poll::Ready(self.conclude(Outcome::Delivered).expect("nobody gave up")),
             Take::Closed => Poll::Ready(self.conclude(Outcome::Closed).expect("nobody gave up")),
             Take::Empty => {
@@ -95,14 +95,15 @@ impl<T> RecvOp<T> {
         }
     }
 
-    /// Receives into the slot, or queues: then the answer is `Paired` or `NeedsWaker`.
+    /// Receives into the slot, or queues: then the answer is `Paired` or `NeedsWaker`. Also tells whether somebody was
+    /// woken.
     #[inline(never)]
-    fn enter(&self, chan: &Chan<T>, waker: Waker) -> Take {
+    fn enter(&self, chan: &Chan<T>, waker: Waker) -> (Take, bool) {
         // SAFETY: this is the owner, in `Idle`.
         unsafe { self.waiter.set_waker(waker) };
         let slot = self.slot.with_mut(|slot| slot);
         self.node.prepare(&self.waiter, 0, slot.cast());
-        chan.locked(|state, wakes| {
+        chan.locked_telling(|state, wakes| {
             // SAFETY: until the node is queued or paired the slot is the owner's alone.
             let take = state.take(unsafe { &mut *slot }, Some(&self.node), wakes);
             if take != Take::NeedsWaker && (take != Take::Empty || self.node.kind() == Kind::Try) {
@@ -129,6 +130,22 @@ impl<T> RecvOp<T> {
             }
             waits
         })
+    }
+
+    /// Waits for the outcome of a plain receive that is queued or paired, wherever this runs by now.
+    #[cold]
+    fn wait_on(&self, chan: &Chan<T>) {
+        let ended = poll_fn(|cx| {
+            loop {
+                if self.waiter.outcome().is_some() {
+                    return Poll::Ready(());
+                }
+                if self.update_waker(chan, cx) {
+                    return Poll::Pending;
+                }
+            }
+        });
+        wait_for(WaitReason::ChanReceive, pin!(ended));
     }
 
     /// Ends on an outcome; `None` means to begin again.
@@ -197,8 +214,11 @@ impl<T> RecvOp<T> {
 pub(super) fn recv_parked<T>(chan: &Chan<T>, spot: Spot<'_>, at: At) -> Result<T, RecvError> {
     let leave = Leave { op: RecvOp::new(), chan };
     let op = &leave.op;
-    if matches!(op.enter(chan, spot.waker()), Take::Paired | Take::NeedsWaker) {
-        spot.park_until(WaitReason::ChanReceive, at, || op.waiter.outcome());
+    let (take, woke) = op.enter(chan, spot.waker());
+    if matches!(take, Take::Paired | Take::NeedsWaker)
+        && spot.park_until(WaitReason::ChanReceive, at, woke, || op.waiter.outcome()).is_none()
+    {
+        op.wait_on(chan);
     }
     // SAFETY: not queued, or ended by a peer, who filled the slot before and does not touch it any more.
     let value = op.slot.with_mut(|slot| unsafe { (*slot).take() });

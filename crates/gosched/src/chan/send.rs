@@ -9,11 +9,11 @@ use super::state::Put;
 use crate::sys::prim::UnsafeCell;
 use crate::wait::list::{Home, Kind, Node};
 use crate::wait::waiter::{Outcome, Phase, Waiter};
-use crate::wait::{At, Spot, WaitReason};
+use crate::wait::{At, Spot, WaitReason, wait_for};
 use std::fmt;
-use std::future::Future;
+use std::future::{Future, poll_fn};
 use std::marker::PhantomPinned;
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::task::{Context, Poll, Waker};
 
 /// A send that may have to wait.
@@ -85,7 +85,7 @@ impl<T> SendOp<T> {
         // No waker is cloned for a send that need not wait.
         let mut put = chan.try_put(value);
         if put == Put::Full {
-            put = self.enter(chan, cx.waker().clone());
+            put = self.enter(chan, cx.waker().clone()).0;
             if put == Put::Full {
                 return Poll::Pending;
             }
@@ -96,14 +96,14 @@ impl<T> SendOp<T> {
         Poll::Ready(unsafe { self.result(put) })
     }
 
-    /// Sends, or queues; `Full` means that it is queued.
+    /// Sends, or queues; `Full` means that it is queued. Also tells whether somebody was woken.
     #[inline(never)]
-    fn enter(&self, chan: &Chan<T>, waker: Waker) -> Put {
+    fn enter(&self, chan: &Chan<T>, waker: Waker) -> (Put, bool) {
         // SAFETY: this is the owner, in `Idle`.
         unsafe { self.waiter.set_waker(waker) };
         let slot = self.slot.with_mut(|slot| slot);
         self.node.prepare(&self.waiter, 0, slot.cast());
-        chan.locked(|state, wakes| {
+        chan.locked_telling(|state, wakes| {
             // SAFETY: until the node is queued the slot is the owner's alone.
             let put = state.put(unsafe { &mut *slot }, wakes);
             if put == Put::Full {
@@ -143,6 +143,22 @@ impl<T> SendOp<T> {
         })
     }
 
+    /// Waits for the outcome of a send that is queued, wherever this runs by now.
+    #[cold]
+    fn wait_on(&self, chan: &Chan<T>) -> Outcome {
+        let ended = poll_fn(|cx| {
+            loop {
+                if let Some(outcome) = self.waiter.outcome() {
+                    return Poll::Ready(outcome);
+                }
+                if self.update_waker(chan, cx) {
+                    return Poll::Pending;
+                }
+            }
+        });
+        wait_for(WaitReason::ChanSend, pin!(ended))
+    }
+
     fn conclude(&self, outcome: Outcome) -> Result<(), SendError<T>> {
         // SAFETY: the owner has read the outcome, so no list holds the node, and no peer touches it any more.
         let left = unsafe {
@@ -178,9 +194,10 @@ impl<T> SendOp<T> {
 pub(super) fn send_parked<T>(chan: &Chan<T>, spot: Spot<'_>, value: T, at: At) -> Result<(), SendError<T>> {
     let leave = Leave { op: SendOp::new(value), chan };
     let op = &leave.op;
-    let mut put = op.enter(chan, spot.waker());
+    let (mut put, woke) = op.enter(chan, spot.waker());
     if put == Put::Full {
-        put = match spot.park_until(WaitReason::ChanSend, at, || op.waiter.outcome()) {
+        let outcome = spot.park_until(WaitReason::ChanSend, at, woke, || op.waiter.outcome());
+        put = match outcome.unwrap_or_else(|| op.wait_on(chan)) {
             Outcome::Delivered => Put::Done,
             _ => Put::Closed,
         };

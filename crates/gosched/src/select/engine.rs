@@ -77,6 +77,8 @@ pub(super) struct Engine {
     tried: Cell<bool>,
     /// A case becomes ready by itself, at some time.
     timed: Cell<bool>,
+    /// The last look at all cases has woken somebody.
+    woke: Cell<bool>,
     /// Peers hold its address while it is queued.
     _pinned: PhantomPinned,
 }
@@ -90,6 +92,7 @@ impl Engine {
             give_up: Cell::new(limit == Limit::Try),
             tried: Cell::new(false),
             timed: Cell::new(false),
+            woke: Cell::new(false),
             _pinned: PhantomPinned,
         }
     }
@@ -112,7 +115,9 @@ impl Engine {
                 std::mem::forget(session);
                 return result;
             }
-            let (index, outcome) = spot.park_until(reason(cases), Location::caller(), || self.done());
+            let woke = self.woke.get();
+            let parked = spot.park_until(reason(cases), Location::caller(), woke, || self.done());
+            let Some((index, outcome)) = parked else { break };
             if let Some(end) = self.conclude(cases, index, outcome) {
                 std::mem::forget(session);
                 return Some((index, end));
@@ -388,7 +393,7 @@ impl Engine {
             verdict = Verdict::Pending;
         }
         drop(locks);
-        wakes.wake();
+        self.woke.set(wakes.wake());
         verdict
     }
 

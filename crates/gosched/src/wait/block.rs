@@ -38,37 +38,21 @@ use std::time::Instant;
 /// In Go every call may block; this is the way back from an `async` library to that.
 #[track_caller]
 pub fn wait<F: Future>(future: F) -> F::Output {
-    let mut future = pin!(future);
-    let mut blocker = Blocker::new(WaitReason::Future, Location::caller());
-    loop {
-        if let Poll::Ready(output) = blocker.poll(future.as_mut()) {
-            return output;
-        }
-        blocker.block();
-    }
+    wait_for(WaitReason::Future, pin!(future))
 }
 
-/// The same for the library's own operations, with the reason that dumps show. Their futures call no code of the
-/// user while they are polled, so nothing nests in them and nothing moves the goroutine meanwhile.
+/// The same for the library's own operations, with the reason that dumps show. Their futures, too, may call code of the
+/// user while they are polled: foreign wakers, which they wake or drop. So they are polled like any other.
 #[track_caller]
 #[inline]
 pub(crate) fn wait_for<F: Future>(reason: WaitReason, mut future: Pin<&mut F>) -> F::Output {
     let mut blocker = Blocker::new(reason, Location::caller());
     loop {
-        let Some(spot) = suspendable() else {
-            if let Poll::Ready(output) = blocker.thread().poll(future.as_mut()) {
-                blocker.end();
-                return output;
-            }
-            blocker.thread().park();
-            continue;
-        };
-        blocker.nested = spot.task.depth.get() > 0;
-        if let Poll::Ready(output) = future.as_mut().poll(&mut Context::from_waker(&waker(spot.task))) {
+        if let Poll::Ready(output) = blocker.poll(future.as_mut()) {
             blocker.end();
             return output;
         }
-        blocker.block_at(&spot);
+        blocker.block();
     }
 }
 
@@ -191,24 +175,37 @@ impl Spot<'_> {
         ManuallyDrop::into_inner(waker(self.task))
     }
 
-    /// Suspends the goroutine until `done`, which becomes true before somebody wakes it. No user's code runs between
-    /// the making of the spot and the end, so nothing nests and nothing else moves the goroutine meanwhile.
+    /// Suspends the goroutine until `done`, which becomes true before somebody wakes it.
+    ///
+    /// `look` says that since the making of the spot a waker was called. It may have been foreign code, and have
+    /// blocked: then the wake may be over, and the goroutine on another worker. `None` means that this is not the
+    /// goroutine any more that it was (a user's own coroutine has moved), or that it cannot be suspended in this way
+    /// now: whoever waits must leave another waker.
     ///
     /// Inlined, like the common callers, into the user's function. A processor predicts returns by the calls it has
     /// seen, on whatever stack: a call that suspends inside, and the return from it after the resumption, are both
     /// predicted wrongly, at 30 cycles each. In a loop that blocks without such a call nothing is.
     #[inline(always)]
-    pub(crate) fn park_until<R>(self, reason: WaitReason, at: At, done: impl Fn() -> Option<R>) -> R {
+    pub(crate) fn park_until<R>(
+        self,
+        reason: WaitReason,
+        at: At,
+        mut look: bool,
+        done: impl Fn() -> Option<R>,
+    ) -> Option<R> {
         let mut spot = self;
         loop {
+            if look {
+                if let Some(result) = done() {
+                    return Some(result);
+                }
+                // Woken for something that is over, perhaps on another worker.
+                spot = lean_spot().filter(|now| now.task == spot.task)?;
+            }
             spot.task.reason.set(reason as u8);
             spot.task.waits_at.set(Some(at));
             suspend(&spot, Request::Park);
-            if let Some(result) = done() {
-                return result;
-            }
-            // Woken for something that is over. We may be on another worker by now.
-            spot = suspendable().expect("what suspended once can do so again");
+            look = true;
         }
     }
 }

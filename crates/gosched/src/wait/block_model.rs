@@ -44,12 +44,18 @@ impl Spot<'_> {
         self.wakes.clone().into()
     }
 
-    pub(crate) fn park_until<R>(self, _reason: WaitReason, _at: At, done: impl Fn() -> Option<R>) -> R {
+    pub(crate) fn park_until<R>(
+        self,
+        _reason: WaitReason,
+        _at: At,
+        _look: bool,
+        done: impl Fn() -> Option<R>,
+    ) -> Option<R> {
         loop {
             // First the wake, as a goroutine is taken up only by one.
             self.wakes.0.wait();
             if let Some(result) = done() {
-                return result;
+                return Some(result);
             }
         }
     }

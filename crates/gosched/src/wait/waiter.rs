@@ -273,17 +273,19 @@ impl Wakes {
         }
     }
 
-    /// Wakes them, in order. The common case, at most one, leaves nothing behind that wants dropping.
+    /// Wakes them, in order; true if there was one. A waker may be foreign code, which may block the caller meanwhile.
+    /// The common case, at most one, leaves nothing behind that wants dropping.
     #[inline]
-    pub(crate) fn wake(mut self) {
+    pub(crate) fn wake(mut self) -> bool {
         if self.more.capacity() > 0 {
-            return drop(self);
+            drop(self);
+            return true;
         }
         let first = self.first.take();
         std::mem::forget(self);
-        if let Some(waker) = first {
-            waker.wake();
-        }
+        let Some(waker) = first else { return false };
+        waker.wake();
+        true
     }
 }
 
