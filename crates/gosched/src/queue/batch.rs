@@ -35,6 +35,10 @@ impl<T: Linked> Batch<T> {
 
     /// Takes the whole chain.
     pub(crate) fn take(&self) -> Option<T> {
+        // Thieves come often, and mostly for nothing: a look takes the cache line from nobody.
+        if self.head.load(Ordering::Relaxed).is_null() {
+            return None;
+        }
         let head = self.head.swap(std::ptr::null_mut(), Ordering::AcqRel);
         // SAFETY: only pointers of items are ever put here.
         (!head.is_null()).then(|| unsafe { T::from_ptr(head) })

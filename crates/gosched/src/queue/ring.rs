@@ -107,6 +107,22 @@ impl<T: Linked> Ring<T> {
         }
     }
 
+    /// Takes the item at the head. For anybody.
+    #[cold]
+    pub(crate) fn take(&self) -> Option<T> {
+        loop {
+            // Head first, as in `len`: what lies between it and a later tail has been written.
+            let head = self.head.load(Ordering::Acquire);
+            if self.tail.load(Ordering::Acquire) == head {
+                return None;
+            }
+            let item = self.item(head);
+            if self.claim(head, 1) {
+                return Some(item);
+            }
+        }
+    }
+
     #[inline]
     fn claim(&self, head: u32, count: u32) -> bool {
         let next = head.wrapping_add(count);
@@ -251,6 +267,30 @@ mod loom_tests {
     use super::super::testing::Item;
     use super::*;
     use loom::sync::Arc;
+
+    /// The owner pushes and pops while somebody takes one by one, as a shutdown does: each item comes out once.
+    #[test]
+    fn loom_ring_take_against_owner() {
+        loom::model(|| {
+            let ring = Arc::new(Ring::<Item>::new());
+            assert!(ring.push(Item::new(0)).is_ok());
+            let taker = {
+                let ring = ring.clone();
+                loom::thread::spawn(move || {
+                    std::iter::from_fn(|| ring.take()).map(|item| item.0.value).collect::<Vec<_>>()
+                })
+            };
+            let mut got: Vec<_> = ring.pop().into_iter().map(|item| item.0.value).collect();
+            for n in 1..3 {
+                assert!(ring.push(Item::new(n)).is_ok());
+            }
+            got.extend(std::iter::from_fn(|| ring.pop()).map(|item| item.0.value));
+            got.extend(taker.join().unwrap());
+            got.extend(std::iter::from_fn(|| ring.pop()).map(|item| item.0.value));
+            got.sort_unstable();
+            assert_eq!(got, [0, 1, 2]);
+        });
+    }
 
     /// The owner pushes, pops and wraps round while a thief steals: each item comes out once.
     #[test]

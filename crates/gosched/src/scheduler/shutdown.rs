@@ -132,7 +132,8 @@ impl Shared {
         }
     }
 
-    /// Ends whatever is in the queues that are not a worker's own. Returns how many there were.
+    /// Ends whatever is in the queues that others than a worker can reach: one that is in the middle of something long
+    /// must not keep what it will not run from its end. Returns how many there were.
     fn discard_queues(&self) -> usize {
         let mut count = 0;
         while let Some(task) = self.injector.pop().or_else(|| self.starved.pop()) {
@@ -143,6 +144,8 @@ impl Shared {
             let mut sent = Vec::new();
             remote.inbox.take(|task| sent.push(task));
             sent.extend(remote.swap_slot(None));
+            sent.extend(std::iter::from_fn(|| remote.ring.take()));
+            sent.extend(std::iter::successors(remote.batch.take(), |task| task.next()));
             count += sent.len();
             sent.into_iter().for_each(|task| self.end_queued(task));
         }
