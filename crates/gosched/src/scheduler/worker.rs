@@ -39,6 +39,8 @@ pub(crate) struct Worker {
     tick: Cell<u32>,
     /// Ticks until the next fair turn.
     fair_in: Cell<u32>,
+    /// Which worker was looked at in the last fair turn, and how many goroutines it had taken up.
+    watched: Cell<(usize, u32)>,
     slot_turns: Cell<u32>,
     /// Which of the two queues is looked at first the next time.
     ring_first: Cell<bool>,
@@ -62,6 +64,7 @@ impl Worker {
             remote: NonNull::from(&*shared.remotes[index]),
             tick: Cell::new(0),
             fair_in: Cell::new(FAIR_TICK),
+            watched: Cell::new((0, 0)),
             slot_turns: Cell::new(SLOT_TURNS),
             ring_first: Cell::new(false),
             pinned_slot: Cell::new(None),
@@ -210,7 +213,8 @@ impl Worker {
         // other. Taken one by one by several workers in turn they would all be parted.
         let (shared, batch) = (&self.shared, &self.remote().batch);
         let first = batch.pop().or_else(|| {
-            let first = shared.injector.take_share(shared.remotes.len(), FAIR_BATCH)?;
+            let left = self.left_behind();
+            let first = left.or_else(|| shared.injector.take_share(shared.remotes.len(), FAIR_BATCH))?;
             batch.put(first.next());
             Some(first)
         });
@@ -218,6 +222,18 @@ impl Worker {
             shared.notify();
         }
         first
+    }
+
+    /// The batch of another worker that has taken up nothing between two fair turns of this one: what it has taken off
+    /// the injector must not wait for the end of something long there while everybody else is busy and steals nothing.
+    fn left_behind(&self) -> Option<TaskRef> {
+        let remotes = &self.shared.remotes;
+        let tick = |index: usize| remotes[index].tick.load(Ordering::Relaxed);
+        let (victim, before) = self.watched.get();
+        let left = if tick(victim) == before { remotes[victim].batch.take() } else { None };
+        let next = (victim + 1) % remotes.len();
+        self.watched.set((next, tick(next)));
+        left
     }
 
     #[inline]
