@@ -40,11 +40,21 @@ fn blocks_in_its_first_poll(started: Sender<()>) -> (Sender<()>, impl Future<Out
     (end, future)
 }
 
+/// An output that nobody wants.
+struct BlocksInDrop(Sender<()>);
+
+impl Drop for BlocksInDrop {
+    fn drop(&mut self) {
+        blocking(|| std::thread::sleep(Duration::from_millis(1)));
+        let _ = self.0.send(());
+    }
+}
+
 // One test: all count the homes of the process, and no other test of this binary makes one.
 #[test]
 fn a_thread_is_a_home_while_somebody_is_stopped_on_it_in_the_middle_of_a_poll() {
     // All at once, so that none gets a thread that is a home already.
-    let [back, inside, stackful] = [(); 3].map(|()| Runtime::builder().workers(1).build().unwrap());
+    let [back, dropped, inside, stackful] = [(); 4].map(|()| Runtime::builder().workers(1).build().unwrap());
     let before = threads::stats().homes;
     let (started, starts) = channel();
     // It comes back from its poll before the runtime goes.
@@ -54,6 +64,17 @@ fn a_thread_is_a_home_while_somebody_is_stopped_on_it_in_the_middle_of_a_poll() 
     drop(end);
     starts.recv_timeout(SOON).unwrap();
     drop(back);
+    assert_eq!(homes(before), before);
+    // The same after the last poll: what it leaves is dropped on a stack, and may block too.
+    let (started, starts) = channel();
+    let (end, ends) = crate::chan::bounded::<()>(0);
+    drop(dropped.handle().go_async(async move {
+        let _ = ends.recv_async().await;
+        BlocksInDrop(started)
+    }));
+    drop(end);
+    starts.recv_timeout(SOON).unwrap();
+    drop(dropped);
     assert_eq!(homes(before), before);
     // It does not. (A channel of its own: the one before may hold more, as a poll with a blocking call in it is
     // followed by another poll.)

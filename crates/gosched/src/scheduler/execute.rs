@@ -253,12 +253,7 @@ fn poll_future(task: TaskRef) {
     // SAFETY: the task is ours, its future is not being polled, and it stays where it is.
     let ready = unsafe { poll(task, &mut PollContext::from_waker(&waker)) };
     task.depth.set(0);
-    if task.home.get() != NO_HOME {
-        // A blocking call inside the poll had tied it to this stack and worker.
-        task.home.set(NO_HOME);
-        task.fiber.set(None);
-        here().add_home(-1);
-    }
+    untie(task);
     if ready {
         finish(task);
     } else if task.state.park() == Parked::Notified {
@@ -266,10 +261,21 @@ fn poll_future(task: TaskRef) {
     }
 }
 
+/// If a blocking call has tied a stackless goroutine to this stack and worker: it is over.
+#[inline]
+fn untie(task: TaskRef) {
+    if !task.is_stackful() && task.home.get() != NO_HOME {
+        task.home.set(NO_HOME);
+        task.fiber.set(None);
+        here().add_home(-1);
+    }
+}
+
 /// The body is over and its output stored: tells who waits, and lets the header go.
 fn finish(task: TaskRef) {
     // Users' destructors run while the goroutine is still one: they may block.
     task.drop_locals();
+    untie(task);
     if task.join.has_handle() {
         task.state.close();
         if task.join.finish() == Last::No {
@@ -284,6 +290,7 @@ fn finish(task: TaskRef) {
     unsafe { pool::discard_output(task) };
     // The output's destructor may have used them again.
     task.drop_locals();
+    untie(task);
     // Asked for after the user's destructors, which may have moved us.
     let worker = here();
     // SAFETY: discarded just now.
