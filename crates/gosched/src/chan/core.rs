@@ -144,6 +144,17 @@ impl<T> Chan<T> {
         }
     }
 
+    /// Takes a node out of a list of a channel whose lock the caller already holds, and does not publish: whoever looks
+    /// without the lock goes on seeing somebody wait, and takes the lock to find out.
+    ///
+    /// # Safety
+    ///
+    /// As for [`Chan::held`].
+    pub(super) unsafe fn unlink_held(&self, unlink: impl FnOnce(&mut State<T>)) {
+        // SAFETY: passed on.
+        unsafe { self.state.with_held(unlink) }
+    }
+
     /// Receives into `out`, which is empty, if that takes neither waiting nor a peer's help.
     #[inline]
     pub(super) fn try_take(&self, out: &mut Option<T>) -> Result<(), NoValue> {

@@ -102,7 +102,7 @@ impl<T> Selectable for Receiver<T> {
     unsafe fn dequeue(&self, node: &Node) {
         if let Some(chan) = self.chan() {
             // SAFETY: the caller holds the lock; the node was given to this channel as a receiver.
-            unsafe { chan.held(|state| state.unlink_receiver(node)) };
+            unsafe { chan.unlink_held(|state| state.unlink_receiver(node)) };
         }
     }
 
@@ -162,7 +162,7 @@ impl<T> Selectable for Sender<T> {
 
     unsafe fn dequeue(&self, node: &Node) {
         // SAFETY: the caller holds the lock; the node was given to this channel as a sender.
-        unsafe { self.chan().held(|state| state.unlink_sender(node)) };
+        unsafe { self.chan().unlink_held(|state| state.unlink_sender(node)) };
     }
 
     unsafe fn leave(&self, node: &Node) {

@@ -9,9 +9,10 @@
 //! | 4 `FULL` | every place of the buffer is taken or set aside |
 //! | 8.. | number of values in the channel |
 //!
-//! It is stored once per critical section, before the unlock. A single read is therefore the state at one
-//! instant, and an operation that fails by it fails for a true reason (C25): a channel that went from
-//! "non-empty, open" to "non-empty, closed" to "empty, closed" never shows "empty, open".
+//! It is stored in each critical section before the unlock, and more than once only by a select, which holds several
+//! locks and tells of each step by itself. A single read is therefore the state at one instant, and an operation that
+//! fails by it fails for a true reason (C25): a channel that went from "non-empty, open" to "non-empty, closed" to
+//! "empty, closed" never shows "empty, open".
 //!
 //! The two queue bits may be set for waiters that were served elsewhere meanwhile; whoever sees them takes the
 //! lock and finds out.

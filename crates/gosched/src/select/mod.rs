@@ -15,6 +15,8 @@ mod dynamic;
 mod engine;
 mod err;
 mod locks;
+#[cfg(all(test, loom))]
+mod loom_tests;
 mod macros;
 mod operand;
 mod order;

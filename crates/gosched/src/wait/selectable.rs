@@ -41,7 +41,8 @@ pub(crate) enum Attempt {
 /// One end of something that can be a case of a select.
 ///
 /// The select locks all its cases' locks in the order of their addresses, tries the cases, queues a node in
-/// each if none is ready, and unlocks. What a method changes it also publishes.
+/// each if none is ready, and unlocks. What a method changes it also publishes, but for
+/// [`Selectable::dequeue`].
 pub(crate) trait Selectable {
     /// The lock that guards the case, if it has one. Time needs none.
     fn lock(&self) -> Option<&RawSpin>;
@@ -67,14 +68,15 @@ pub(crate) trait Selectable {
     /// As for [`Selectable::attempt`]; the node and its waiter stay in place until dequeued.
     unsafe fn enqueue(&self, node: &Node, wakes: &mut Wakes);
 
-    /// Takes the node out of whatever list it is in, if any.
+    /// Takes the node out of whatever list it is in, if any. Who looks without the lock may go on seeing it there: a
+    /// select that looks again has been waiting all the time.
     ///
     /// # Safety
     ///
     /// The caller holds the lock, and the node was given to this source only.
     unsafe fn dequeue(&self, node: &Node);
 
-    /// The same with the lock not held.
+    /// The same with the lock not held, for everybody to see.
     ///
     /// # Safety
     ///
