@@ -5,7 +5,7 @@
 
 mod common;
 
-use common::{bounded, eventually, everywhere, modes};
+use common::{bounded, eventually, everywhere};
 use gosched::goroutine::ShutDown;
 use gosched::sync::{Condvar, LockAsync, Mutex};
 use gosched::{JoinHandle, Runtime, chan, go, num_goroutine, select, select_async, time, yield_now};
