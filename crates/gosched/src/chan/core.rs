@@ -288,9 +288,10 @@ impl<T> Chan<T> {
         drop(ManuallyDrop::into_inner(orphans));
     }
 
+    /// Looks at the state under the lock; for tests.
     #[cfg(all(test, not(loom)))]
-    pub(super) fn queues_are_empty(&self) -> bool {
-        self.state.lock().queues_are_empty()
+    pub(super) fn inspect<R>(&self, look: impl FnOnce(&State<T>) -> R) -> R {
+        look(&self.state.lock())
     }
 
     // ---- the handles' counts ----

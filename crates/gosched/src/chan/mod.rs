@@ -28,6 +28,9 @@
 
 mod core;
 mod err;
+#[cfg(all(test, not(loom)))]
+#[allow(non_snake_case)]
+mod goroutine_tests;
 mod iter;
 #[cfg(all(test, loom))]
 mod loom_tests;

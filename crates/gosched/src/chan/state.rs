@@ -119,6 +119,36 @@ impl<T> State<T> {
             && self.reserved == 0
     }
 
+    /// How many receivers and how many senders wait and could be claimed; for tests.
+    #[cfg(all(test, not(loom)))]
+    pub(super) fn waiting(&self) -> (usize, usize) {
+        // SAFETY: `self` exists only under the lock.
+        unsafe { (self.receivers.claimable().len(), self.senders.claimable().len()) }
+    }
+
+    /// The first of the invariants in the module's head that does not hold; for tests.
+    #[cfg(all(test, not(loom)))]
+    pub(super) fn broken_invariant(&self) -> Option<&'static str> {
+        // SAFETY: `self` exists only under the lock.
+        let (receivers, senders) = unsafe { (self.receivers.claimable(), self.senders.claimable()) };
+        if self.rejects() {
+            // Those who wait are being released, some at a time.
+            return None;
+        }
+        if !self.buffer.is_empty() && !receivers.is_empty() {
+            return Some("a value is in the buffer while a receiver waits");
+        }
+        if self.has_place() && !senders.is_empty() {
+            return Some("a place is free while a sender waits");
+        }
+        let mut both = receivers.iter().chain(&senders);
+        let first = both.next();
+        if !receivers.is_empty() && !senders.is_empty() && both.any(|waiter| Some(waiter) != first) {
+            return Some("a receiver and a sender that is not the same select wait for each other");
+        }
+        None
+    }
+
     fn new_ticket(&mut self) -> u64 {
         self.last_ticket += 1;
         self.last_ticket

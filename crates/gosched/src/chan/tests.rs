@@ -1,5 +1,6 @@
 //! What only the inside shows: after all is over no queue holds anything.
 
+use super::state::State;
 use super::{Receiver, Sender, bounded};
 use crate::select::__private::{Arm, RecvArm, SendArm, Wait, run, select_async};
 use crate::select::Select;
@@ -14,7 +15,7 @@ fn poll_once<F: Future>(future: Pin<&mut F>) -> Poll<F::Output> {
 }
 
 fn is_quiet<T>(ends: &(Sender<T>, Receiver<T>)) -> bool {
-    ends.0.chan().queues_are_empty()
+    ends.0.chan().inspect(State::queues_are_empty)
 }
 
 #[test]

@@ -130,6 +130,12 @@ impl State {
         self.0.store(CLOSED, Ordering::Release);
     }
 
+    /// Whether the task is parked and nobody has woken it.
+    #[cfg(all(test, not(loom)))]
+    pub(crate) fn is_idle(&self) -> bool {
+        self.0.load(Ordering::Acquire) == 0
+    }
+
     /// Whether the body is over.
     #[cfg(all(test, not(loom)))]
     pub(crate) fn is_closed(&self) -> bool {

@@ -266,6 +266,26 @@ impl List {
         None
     }
 
+    /// The operations in the list that a peer could claim now, in their order; for tests.
+    ///
+    /// # Safety
+    ///
+    /// The caller holds the list's lock.
+    #[cfg(all(test, not(loom)))]
+    pub(crate) unsafe fn claimable(&self) -> Vec<*const Waiter> {
+        let mut found = Vec::new();
+        let mut at = self.first();
+        while let Some(node) = at {
+            // SAFETY: linked nodes and their waiters are in place while the lock is held.
+            let (node, waiter) = unsafe { (node.as_ref(), node.as_ref().waiter()) };
+            if waiter.is_claimable() {
+                found.push(std::ptr::from_ref(waiter));
+            }
+            at = NonNull::new(node.next.get().cast_mut());
+        }
+        found
+    }
+
     /// The node with this ticket, left in its place.
     ///
     /// # Safety

@@ -21,6 +21,9 @@ mod block;
 pub(crate) mod list;
 pub(crate) mod node;
 pub(crate) mod queue;
+#[cfg(all(test, not(loom)))]
+#[allow(non_snake_case)]
+mod reason_tests;
 pub(crate) mod selectable;
 #[cfg(not(loom))]
 mod thread;

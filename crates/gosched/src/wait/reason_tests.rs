@@ -1,0 +1,158 @@
+//! What a parked goroutine is said to wait for, as dumps will name it.
+
+use super::WaitReason;
+use crate::chan::{Receiver, after, bounded, never};
+use crate::runtime::Runtime;
+use crate::task::TaskRef;
+use crate::task::current::current_task;
+use crate::{Select, go, select, select_async, select_biased, time, wait, yield_now};
+use std::panic::Location;
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+const LONG: Duration = Duration::from_secs(3600);
+
+/// Starts a goroutine that blocks in `op`, and returns what it is said to wait for once it does, and in which line.
+///
+/// Reading a parked goroutine's header from outside is fine here: with one worker nothing else runs meanwhile.
+fn reason_of(op: impl FnOnce() + Send + 'static) -> (u8, u32) {
+    let (tell, told) = bounded::<TaskRef>(1);
+    drop(go(move || {
+        tell.send(current_task().unwrap()).unwrap();
+        op();
+    }));
+    let task = told.recv().unwrap();
+    let deadline = Instant::now() + Duration::from_secs(20);
+    while !task.state.is_idle() {
+        assert!(Instant::now() < deadline, "it does not park");
+        yield_now();
+    }
+    let at = task.waits_at.get().expect("a parked goroutine waits somewhere");
+    assert!(at.file().ends_with("reason_tests.rs"), "it waits at {at}");
+    (task.reason.get(), at.line())
+}
+
+/// The line after the caller's.
+#[track_caller]
+fn next_line() -> u32 {
+    Location::caller().line() + 1
+}
+
+fn one_worker(body: impl FnOnce() + Send) {
+    Runtime::builder().workers(1).build().unwrap().run(body);
+}
+
+#[test]
+fn S21_a_blocked_select_waits_in_the_state_select() {
+    one_worker(|| {
+        let (close, rx) = bounded::<Box<i32>>(0);
+        let (tx, open) = bounded::<Box<i32>>(0);
+        let expected = WaitReason::Select as u8;
+        // Without a clock, with one, with a time-out, and inside a future's poll.
+        let r = rx.clone();
+        assert_eq!(reason_of(move || select! { recv(r) -> _ => {} }).0, expected);
+        let (r, t) = (rx.clone(), tx.clone());
+        assert_eq!(
+            reason_of(move || select_biased! { recv(r) -> _ => {}, send(t, Box::new(1)) -> _ => {} }).0,
+            expected
+        );
+        let r = rx.clone();
+        assert_eq!(
+            reason_of(move || select! { recv(r) -> _ => {}, recv(after(LONG)) -> _ => {} }).0,
+            expected
+        );
+        let r = rx.clone();
+        assert_eq!(reason_of(move || select! { recv(r) -> _ => {}, default(LONG) => {} }).0, expected);
+        let r = rx.clone();
+        assert_eq!(
+            reason_of(move || wait(async {
+                select! { recv(r) -> _ => {} }
+            }))
+            .0,
+            expected
+        );
+        let r = rx.clone();
+        let blocks = move || {
+            let mut select = Select::new();
+            select.recv(&r);
+            drop(select.select().recv(&r));
+        };
+        assert_eq!(reason_of(blocks).0, expected);
+        // What awaits is the user's future, whatever is in it.
+        let r = rx.clone();
+        let awaits = move || {
+            wait(async {
+                select_async! { recv(r) -> _ => {} }
+            })
+        };
+        assert_eq!(reason_of(awaits).0, WaitReason::Future as u8);
+        close.close();
+        drop(open);
+        drop(tx);
+        until_alone();
+    });
+}
+
+#[test]
+fn C18_blocked_sends_and_receives_wait_in_states_of_their_own_and_say_where() {
+    one_worker(|| {
+        let (receive, send) = (WaitReason::ChanReceive as u8, WaitReason::ChanSend as u8);
+        let (tx, rx) = bounded::<Box<i32>>(0);
+        let r = rx.clone();
+        let line = next_line();
+        let blocks = move || drop(r.recv());
+        assert_eq!(reason_of(blocks), (receive, line));
+        let r = rx.clone();
+        let line = next_line();
+        let blocks = move || for _ in r {};
+        assert_eq!(reason_of(blocks), (receive, line));
+        let r = rx.clone();
+        let line = next_line();
+        let blocks = move || drop(r.recv_timeout(LONG));
+        assert_eq!(reason_of(blocks), (receive, line));
+        let blocks = || assert!(after(Duration::from_millis(300)).recv().is_ok());
+        assert_eq!(reason_of(blocks).0, receive);
+        tx.close();
+        let (tx, rx) = bounded::<Box<i32>>(0);
+        let t = tx.clone();
+        let line = next_line();
+        let blocks = move || drop(t.send(Box::new(1)));
+        assert_eq!(reason_of(blocks), (send, line));
+        let line = next_line();
+        let blocks = move || drop(tx.send_timeout(Box::new(1), LONG));
+        assert_eq!(reason_of(blocks), (send, line));
+        drop(rx);
+        until_alone();
+    });
+}
+
+/// All goroutines but this one end: else their thread would be kept for ever, and another test counts such threads.
+fn until_alone() {
+    let deadline = Instant::now() + Duration::from_secs(20);
+    while crate::num_goroutine() > 1 {
+        assert!(Instant::now() < deadline, "goroutines are left");
+        time::sleep(Duration::from_millis(1));
+    }
+}
+
+#[test]
+fn S11_and_C03_waiting_for_ever_has_states_of_its_own() {
+    const CHILD: &str = "GOSCHED_REASONS_CHILD";
+    if std::env::var_os(CHILD).is_some() {
+        one_worker(|| {
+            assert_eq!(reason_of(|| select! {}).0, WaitReason::SelectNoCases as u8);
+            assert_eq!(reason_of(|| drop(never::<Box<i32>>().recv())).0, WaitReason::ChanReceiveNil as u8);
+            assert_eq!(reason_of(|| for _ in never::<Box<i32>>() {}).0, WaitReason::ChanReceiveNil as u8);
+            // Only nil cases are cases all the same.
+            let nil = || select! { recv(None::<Receiver<Box<i32>>>) -> _ => {}, recv(never::<Box<i32>>()) -> _ => {} };
+            assert_eq!(reason_of(nil).0, WaitReason::Select as u8);
+        });
+        return;
+    }
+    // In a process of its own, whose threads nobody counts: these goroutines never end.
+    let name = "wait::reason_tests::S11_and_C03_waiting_for_ever_has_states_of_its_own";
+    let mut child = Command::new(std::env::current_exe().unwrap());
+    let output = child.args([name, "--exact", "--nocapture"]).env(CHILD, "1").output().unwrap();
+    let [said, cried] = [&output.stdout, &output.stderr].map(|said| String::from_utf8_lossy(said));
+    assert!(output.status.success() && said.contains("1 passed"), "{said}\n{cried}");
+}
