@@ -247,3 +247,25 @@ pub(crate) fn cpu_time() -> Duration {
 pub(crate) fn goroutines_are_threads() -> bool {
     std::env::var_os("GOSCHED_OS_THREADS").is_some_and(|value| value == "1")
 }
+
+/// Pseudo-random numbers from a seed (SplitMix64), so that what failed can be run again.
+pub(crate) struct Dice(u64);
+
+impl Dice {
+    pub(crate) fn new(seed: u64) -> Self {
+        Self(seed)
+    }
+
+    pub(crate) fn throw(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        z ^ (z >> 31)
+    }
+
+    /// One of the numbers from 0 to `n - 1`.
+    pub(crate) fn below(&mut self, n: usize) -> usize {
+        (self.throw() % n as u64) as usize
+    }
+}
