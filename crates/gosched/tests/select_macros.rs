@@ -139,7 +139,13 @@ fn S15_break_and_continue_belong_to_the_loop_around_and_a_label_leaves_the_selec
             'outer: loop {
                 for _ in 0..9 {
                     turns += 1;
-                    select_async! { recv(rx) -> n => if n == Ok(9) { break 'outer (n, turns) } else { break } }
+                    select_async! {
+                        recv(rx) -> n => match n {
+                            Ok(9) => break 'outer (n, turns),
+                            Ok(8) => break,
+                            _ => continue,
+                        }
+                    }
                 }
             }
         });
