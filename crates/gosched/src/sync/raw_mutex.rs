@@ -32,7 +32,7 @@ const STARVING_AFTER: std::time::Duration = std::time::Duration::from_millis(1);
 /// sections are short and the holder may be running on another processor; it may as well be a parked
 /// goroutine of this very thread, so this stays below the price of two suspensions.
 #[cfg(not(loom))]
-const SPIN_ROUNDS: u32 = 3;
+pub(super) const SPIN_ROUNDS: u32 = 3;
 
 /// How often a woken waiter looks before it queues again.
 const WOKEN_LOOKS: u32 = if cfg!(loom) { 1 } else { 8 };
@@ -377,7 +377,7 @@ impl fmt::Debug for RawMutex {
 
 /// When a waiter queued for the first time.
 #[derive(Debug, Default)]
-struct Since {
+pub(super) struct Since {
     #[cfg(not(loom))]
     at: Option<std::time::Instant>,
     /// A model has no clock: whoever lost once starves.
@@ -387,22 +387,22 @@ struct Since {
 
 #[cfg(not(loom))]
 impl Since {
-    fn mark(&mut self) {
+    pub(super) fn mark(&mut self) {
         self.at.get_or_insert_with(std::time::Instant::now);
     }
 
-    fn is_long_ago(&self) -> bool {
+    pub(super) fn is_long_ago(&self) -> bool {
         self.at.is_some_and(|at| at.elapsed() > STARVING_AFTER)
     }
 }
 
 #[cfg(loom)]
 impl Since {
-    fn mark(&mut self) {
+    pub(super) fn mark(&mut self) {
         self.lost = true;
     }
 
-    fn is_long_ago(&self) -> bool {
+    pub(super) fn is_long_ago(&self) -> bool {
         self.lost
     }
 }

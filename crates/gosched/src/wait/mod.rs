@@ -61,6 +61,14 @@ pub enum WaitReason {
     SelectNoCases,
     /// A mutex.
     MutexLock,
+    /// A reader-writer lock, for reading.
+    RwLockRead,
+    /// A reader-writer lock, for writing.
+    RwLockWrite,
+    /// The first call of a `Once`, a `OnceCell` or a `LazyLock`, made by another.
+    OnceWait,
+    /// The others at a barrier.
+    BarrierWait,
     /// A condition variable.
     CondWait,
     /// A wait group.

@@ -107,7 +107,7 @@ impl WaitNode {
     /// # Safety
     ///
     /// The node is `Waiting` and the lock of its list is held, or the caller owns it outside any list.
-    pub(super) unsafe fn ticket(&self) -> u64 {
+    pub(crate) unsafe fn ticket(&self) -> u64 {
         // SAFETY: by the table the body is our caller's.
         self.body.with(|body| unsafe { (*body).ticket })
     }
@@ -246,7 +246,7 @@ impl NodeList {
     }
 
     /// The ticket of the node at the front.
-    pub(super) fn front_ticket(&self) -> Option<u64> {
+    pub(crate) fn front_ticket(&self) -> Option<u64> {
         // SAFETY: what is in the list is alive, and `&self` means that the lock is held.
         (!self.is_empty()).then(|| unsafe { (*self.head).body.with(|body| (*body).ticket) })
     }
@@ -297,7 +297,7 @@ impl NodeList {
     }
 
     /// Moves all nodes of `other` to the end of this list. O(1).
-    pub(super) fn append(&mut self, other: &mut NodeList) {
+    pub(crate) fn append(&mut self, other: &mut NodeList) {
         if other.is_empty() {
             return;
         }
@@ -311,6 +311,43 @@ impl NodeList {
         }
         self.tail = other.tail;
         *other = NodeList::new();
+    }
+
+    /// How many nodes at the front have tickets below `ticket`. O(that many).
+    pub(crate) fn count_below(&self, ticket: u64) -> usize {
+        self.last_below(ticket).1
+    }
+
+    /// Takes out the nodes at the front whose tickets are below `ticket`. O(that many).
+    pub(crate) fn take_below(&mut self, ticket: u64) -> NodeList {
+        let (last, _) = self.last_below(ticket);
+        if last.is_null() {
+            return NodeList::new();
+        }
+        // SAFETY: what is in the list is alive, and `&mut self` means that the lock is held.
+        let next = unsafe { (*last).body.with_mut(|body| std::mem::replace(&mut (*body).next, ptr::null())) };
+        let taken = NodeList { head: self.head, tail: last };
+        self.head = next;
+        match next.is_null() {
+            true => self.tail = ptr::null(),
+            // SAFETY: as above.
+            false => unsafe { (*next).body.with_mut(|body| (*body).prev = ptr::null()) },
+        }
+        taken
+    }
+
+    /// The last node of those at the front whose tickets are below `ticket`, and how many those are.
+    fn last_below(&self, ticket: u64) -> (*const WaitNode, usize) {
+        let (mut last, mut at, mut count) = (ptr::null(), self.head, 0);
+        while !at.is_null() {
+            // SAFETY: what is in the list is alive, and `&self` means that the lock is held.
+            let (own, next) = unsafe { (*at).body.with(|body| ((*body).ticket, (*body).next)) };
+            if own >= ticket {
+                break;
+            }
+            (last, at, count) = (at, next, count + 1);
+        }
+        (last, count)
     }
 }
 
