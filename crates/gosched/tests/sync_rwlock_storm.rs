@@ -2,6 +2,8 @@
 //! Y06, Y11, Y13).
 #![cfg(not(loom))]
 #![allow(non_snake_case)]
+// Guards here may be held across an `.await`: waiting for them blocks no thread.
+#![allow(clippy::await_holding_lock)]
 
 use gosched::sync::{RwLock, RwLockAsync, RwLockWriteGuard, WaitGroup};
 use std::future::{Future, poll_fn};

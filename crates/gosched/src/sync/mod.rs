@@ -1,4 +1,5 @@
-//! What goroutines share besides channels: locks, condition variables, wait groups.
+//! What goroutines share besides channels: locks, condition variables, wait groups, barriers, what happens once,
+//! and atomics.
 //!
 //! Every type here works between goroutines, plain threads and async tasks of any executor, mixed on one
 //! object: a blocking method is `wait` on the future that the `_async` method returns.
@@ -6,6 +7,8 @@
 pub mod atomic;
 #[cfg(any(not(loom), test))]
 mod raw_mutex;
+#[cfg(any(not(loom), test))]
+mod raw_once;
 #[cfg(any(not(loom), test))]
 mod raw_rwlock;
 #[cfg(any(not(loom), test))]
@@ -15,16 +18,32 @@ mod waitgroup;
 // lock_api wants the initial value as a constant, which loom's atomics cannot give. The models check the
 // raw mutex itself.
 #[cfg(not(loom))]
+mod barrier;
+#[cfg(not(loom))]
 mod condvar;
 #[cfg(not(loom))]
+mod lazy;
+#[cfg(not(loom))]
 mod mutex;
+#[cfg(not(loom))]
+mod once;
+#[cfg(not(loom))]
+mod once_cell;
 #[cfg(not(loom))]
 mod rwlock;
 
 #[cfg(not(loom))]
+pub use barrier::{Barrier, BarrierWait, BarrierWaitResult};
+#[cfg(not(loom))]
 pub use condvar::{Condvar, WaitAsync, WaitTimeoutResult};
 #[cfg(not(loom))]
+pub use lazy::{ForceLazy, LazyLock, once_func, once_value};
+#[cfg(not(loom))]
 pub use mutex::{LockAsync, LockFuture, MappedMutexGuard, Mutex, MutexGuard};
+#[cfg(not(loom))]
+pub use once::{CallOnce, Once};
+#[cfg(not(loom))]
+pub use once_cell::{GetOrInit, GetOrTryInit, OnceCell};
 #[cfg(not(loom))]
 pub use raw_mutex::RawMutex;
 #[cfg(not(loom))]

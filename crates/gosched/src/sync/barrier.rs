@@ -1,0 +1,178 @@
+//! `Barrier`: a number of goroutines that wait for each other.
+
+use crate::wait::node::WaitNode;
+use crate::wait::queue::WaitQueue;
+use crate::wait::{WaitReason, wait_deadline, wait_for};
+use std::fmt;
+use std::future::Future;
+use std::pin::{Pin, pin};
+use std::task::{Context, Poll};
+use std::time::{Duration, Instant};
+
+/// Lets a number of goroutines, threads and tasks wait until all of them have come.
+///
+/// The last one to come, the leader, lets the others go; the barrier can then be used for the next round at
+/// once, and rounds do not mix: who comes after the leader belongs to the next one. What each did before it came
+/// happens before what any does after it was let go.
+///
+/// # Cancellation
+///
+/// A waiting future that is dropped, or a wait whose time is over, takes its arrival back: the others then need
+/// one more. Once the leader has come there is nothing to take back.
+///
+/// # Example
+///
+/// ```
+/// use gosched::sync::Barrier;
+///
+/// let barrier = Barrier::new(3);
+/// let leaders = gosched::sync::atomic::AtomicUsize::new(0);
+/// gosched::scope(|s| {
+///     for _ in 0..3 {
+///         s.go(|| {
+///             if barrier.wait().is_leader() {
+///                 leaders.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+///             }
+///         });
+///     }
+/// });
+/// assert_eq!(leaders.into_inner(), 1);
+/// ```
+///
+/// In Go: nothing; the interface is that of `std::sync::Barrier`.
+pub struct Barrier {
+    /// How many a round needs.
+    size: usize,
+    /// Those that have come. Its length, which changes only under its lock, is the count of arrivals.
+    queue: WaitQueue,
+}
+
+/// Whether a wait at a [`Barrier`] was that of the leader.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct BarrierWaitResult(bool);
+
+impl BarrierWaitResult {
+    /// True for one of those that were let go together: the one that came last.
+    pub const fn is_leader(&self) -> bool {
+        self.0
+    }
+}
+
+impl Barrier {
+    /// A barrier for `n`. With 0 or 1 nobody ever waits, and everybody is a leader.
+    pub const fn new(n: usize) -> Self {
+        Self { size: n, queue: WaitQueue::new() }
+    }
+
+    /// Waits until all have come.
+    #[track_caller]
+    pub fn wait(&self) -> BarrierWaitResult {
+        wait_for(WaitReason::BarrierWait, pin!(self.wait_async()))
+    }
+
+    /// [`wait`](Barrier::wait) for at most `timeout`: `None` if not all had come by then, and this arrival is taken
+    /// back. A timeout too large for the clock means for ever.
+    #[track_caller]
+    pub fn wait_timeout(&self, timeout: Duration) -> Option<BarrierWaitResult> {
+        match Instant::now().checked_add(timeout) {
+            Some(deadline) => self.wait_deadline(deadline),
+            None => Some(self.wait()),
+        }
+    }
+
+    /// [`wait`](Barrier::wait) until `deadline` at the latest; see [`wait_timeout`](Barrier::wait_timeout).
+    #[track_caller]
+    pub fn wait_deadline(&self, deadline: Instant) -> Option<BarrierWaitResult> {
+        let mut wait = pin!(self.wait_async());
+        match wait_deadline(WaitReason::BarrierWait, wait.as_mut(), deadline) {
+            Some(result) => Some(result),
+            // Let go just now.
+            None => wait.leave().then_some(BarrierWaitResult(false)),
+        }
+    }
+
+    /// The async form of [`wait`](Barrier::wait). It comes at the first poll, and takes that back when dropped.
+    ///
+    /// ```
+    /// let barrier = gosched::sync::Barrier::new(2);
+    /// gosched::scope(|s| {
+    ///     s.go(|| barrier.wait());
+    ///     gosched::wait(async { barrier.wait_async().await });
+    /// });
+    /// ```
+    pub fn wait_async(&self) -> BarrierWait<'_> {
+        BarrierWait { barrier: self, node: WaitNode::new() }
+    }
+
+    /// Under the queue's lock: whether one more is all that is missing.
+    fn is_complete_with_one_more(&self) -> bool {
+        self.queue.len().saturating_add(1) >= self.size
+    }
+}
+
+impl fmt::Debug for Barrier {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Barrier").field("size", &self.size).field("waiting", &self.queue.len()).finish()
+    }
+}
+
+/// Waits at a [`Barrier`]; from [`Barrier::wait_async`].
+///
+/// # Cancellation
+///
+/// Dropped before the leader has come it takes its arrival back.
+#[must_use = "a future does nothing until it is polled"]
+pub struct BarrierWait<'a> {
+    barrier: &'a Barrier,
+    node: WaitNode,
+}
+
+impl BarrierWait<'_> {
+    /// Takes the arrival back. True if it is too late for that, since the leader has come.
+    fn leave(&self) -> bool {
+        // SAFETY: the node is ours, pinned with us if it was ever queued, and used with this queue only.
+        unsafe { self.barrier.queue.cancel(Pin::new_unchecked(&self.node)) }.is_some()
+    }
+}
+
+impl Future for BarrierWait<'_> {
+    type Output = BarrierWaitResult;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<BarrierWaitResult> {
+        let barrier = self.barrier;
+        loop {
+            // SAFETY: the node is ours, pinned with us, used with this queue only, and `Drop` takes it out.
+            let polled = unsafe {
+                let node = Pin::new_unchecked(&self.node);
+                barrier.queue.poll(node, cx, || !barrier.is_complete_with_one_more())
+            };
+            match polled {
+                Poll::Pending => return Poll::Pending,
+                Poll::Ready(Some(_)) => return Poll::Ready(BarrierWaitResult(false)),
+                Poll::Ready(None) => {}
+            }
+            // All others are here. Asked once more in the step that lets them go: another that came last may
+            // have been faster, or one may have left. Then we are one of the next round, or of this one still.
+            let mut leads = false;
+            barrier.queue.notify_all_if(|| {
+                leads = barrier.is_complete_with_one_more();
+                leads
+            });
+            if leads {
+                return Poll::Ready(BarrierWaitResult(true));
+            }
+        }
+    }
+}
+
+impl Drop for BarrierWait<'_> {
+    fn drop(&mut self) {
+        self.leave();
+    }
+}
+
+impl fmt::Debug for BarrierWait<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("BarrierWait").field(&self.node).finish()
+    }
+}
