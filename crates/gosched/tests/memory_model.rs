@@ -6,7 +6,9 @@
 #![allow(non_snake_case)]
 
 use gosched::chan::{bounded, unbounded};
-use gosched::sync::{Condvar, Mutex, WaitGroup};
+use gosched::sync::{
+    Barrier, Condvar, LazyLock, Mutex, Once, OnceCell, RwLock, RwLockReadGuard, RwLockWriteGuard, WaitGroup,
+};
 use gosched::{blocking, go, go_async, scope, select, yield_now};
 use std::cell::UnsafeCell;
 use std::future::Future;
@@ -152,6 +154,94 @@ fn M07_and_M10_unlock_is_before_lock_and_done_before_wait() {
         }
         wg.wait();
         assert_eq!(data.1.get(), 40);
+    });
+}
+
+#[test]
+fn M07_and_M08_of_readers_and_writers() {
+    rounds(|_| {
+        let data = Arc::new((RwLock::new(()), Plain::new()));
+        let wg = WaitGroup::new();
+        for k in 0..4 {
+            let data = data.clone();
+            wg.go(move || {
+                for i in 0..10 {
+                    match (i + k) % 5 {
+                        0 => {
+                            let held = data.0.write();
+                            data.1.add();
+                            // Reading on, with other readers let in.
+                            let _held = RwLockWriteGuard::downgrade(held);
+                            assert!(data.1.get() > 0);
+                        }
+                        1 => {
+                            let held = data.0.write();
+                            data.1.add();
+                            RwLockWriteGuard::unlock_fair(held);
+                        }
+                        2 => {
+                            if let Some(_held) = data.0.try_read() {
+                                assert!(data.1.get() <= 16);
+                            }
+                        }
+                        3 => {
+                            let held = data.0.read();
+                            assert!(data.1.get() <= 16);
+                            RwLockReadGuard::unlock_fair(held);
+                        }
+                        _ => {
+                            let _held = data.0.read();
+                            assert!(data.1.get() <= 16);
+                        }
+                    }
+                }
+            });
+        }
+        wg.wait();
+        assert_eq!(data.1.get(), 16);
+    });
+}
+
+#[test]
+fn M09_the_one_call_is_before_the_return_of_any() {
+    rounds(|i| {
+        let shared = Arc::new((Once::new(), OnceCell::new(), LazyLock::new(Plain::new), Plain::new()));
+        let wg = WaitGroup::new();
+        for _ in 0..4 {
+            let shared = shared.clone();
+            wg.go(move || {
+                shared.0.call_once(|| shared.3.set(i));
+                assert_eq!(shared.3.get(), i);
+                let cell = shared.1.get_or_init(|| {
+                    let value = Plain::new();
+                    value.set(i);
+                    value
+                });
+                assert_eq!(cell.get(), i);
+                assert_eq!(shared.2.get(), 0);
+            });
+        }
+        wg.wait();
+    });
+}
+
+#[test]
+fn what_each_did_before_a_barrier_is_before_what_any_does_after_it() {
+    rounds(|i| {
+        let shared = Arc::new((Barrier::new(3), [Plain::new(), Plain::new(), Plain::new()]));
+        let wg = WaitGroup::new();
+        for k in 0..3 {
+            let shared = shared.clone();
+            wg.go(move || {
+                for step in 0..3 {
+                    shared.1[k].set(i + step);
+                    shared.0.wait();
+                    assert!(shared.1.iter().all(|data| data.get() == i + step));
+                    shared.0.wait();
+                }
+            });
+        }
+        wg.wait();
     });
 }
 
