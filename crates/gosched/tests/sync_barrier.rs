@@ -149,6 +149,30 @@ fn goroutines_threads_and_tasks_go_through_many_rounds_together() {
 }
 
 #[test]
+fn more_than_a_round_needs_still_makes_exact_rounds() {
+    // Six around a barrier of three: often two are the last one at the same time.
+    everywhere(|| {
+        const ARRIVALS: usize = 3 * 2_000;
+        let barrier = Arc::new(Barrier::new(3));
+        let (begun, leaders) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
+        let children: Vec<_> = (0..6)
+            .map(|_| {
+                let (barrier, begun, leaders) = (barrier.clone(), begun.clone(), leaders.clone());
+                gosched::go(move || {
+                    while begun.fetch_add(1, Ordering::Relaxed) < ARRIVALS {
+                        leaders.fetch_add(usize::from(barrier.wait().is_leader()), Ordering::Relaxed);
+                    }
+                })
+            })
+            .collect();
+        for child in children {
+            child.join().unwrap();
+        }
+        assert_eq!(leaders.load(Ordering::Relaxed), ARRIVALS / 3);
+    });
+}
+
+#[test]
 fn arrivals_dropped_by_the_thousand_leave_exact_rounds() {
     bounded(|| {
         const ROUNDS: usize = 2_000;

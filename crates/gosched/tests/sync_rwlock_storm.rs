@@ -5,12 +5,12 @@
 // Guards here may be held across an `.await`: waiting for them blocks no thread.
 #![allow(clippy::await_holding_lock)]
 
-use gosched::sync::{RwLock, RwLockAsync, RwLockWriteGuard, WaitGroup};
+use gosched::sync::{RwLock, RwLockAsync, RwLockReadFuture, RwLockWriteGuard, WaitGroup};
 use std::future::{Future, poll_fn};
-use std::pin::pin;
-use std::sync::Arc;
+use std::pin::{Pin, pin};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::task::{Context, Poll, Waker};
+use std::sync::{Arc, Mutex};
+use std::task::{Context, Poll, Wake, Waker};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -376,4 +376,43 @@ fn Y13_a_thousand_that_wait_enter_together() {
         *gosched::wait(writer) = 1;
         assert_eq!(*lock.read(), 1);
     });
+}
+
+#[test]
+fn a_reader_dropped_between_its_admission_and_its_wake_up_gives_its_part_back() {
+    // A hundred readers are admitted in one step and told in batches. The first one's waker, called in between,
+    // drops the last ones.
+    type Reads = Vec<Pin<Box<RwLockReadFuture<'static, u32>>>>;
+    struct DropsLast(Arc<Mutex<Reads>>);
+    impl Wake for DropsLast {
+        fn wake(self: Arc<Self>) {
+            let gone: Reads = {
+                let mut reads = self.0.lock().unwrap();
+                let from = reads.len() - 10;
+                reads.drain(from..).collect()
+            };
+            drop(gone);
+        }
+    }
+    let lock: &'static RwLock<u32> = Box::leak(Box::default());
+    let guard = lock.write();
+    let reads = Arc::new(Mutex::new(Reads::new()));
+    let waker = Waker::from(Arc::new(DropsLast(reads.clone())));
+    let mut first = pin!(lock.read_async());
+    assert!(first.as_mut().poll(&mut Context::from_waker(&waker)).is_pending());
+    let mut cx = Context::from_waker(Waker::noop());
+    for _ in 0..100 {
+        let mut read = Box::pin(lock.read_async());
+        assert!(read.as_mut().poll(&mut cx).is_pending());
+        reads.lock().unwrap().push(read);
+    }
+    drop(guard);
+    assert_eq!(reads.lock().unwrap().len(), 90, "the waker was called, once");
+    assert!(first.as_mut().poll(&mut cx).is_ready());
+    for mut read in reads.lock().unwrap().drain(..) {
+        assert!(lock.try_write().is_none(), "those that were told hold it");
+        assert!(read.as_mut().poll(&mut cx).is_ready());
+    }
+    assert!(lock.try_write().is_some(), "all parts came back");
+    assert!(lock.try_read().is_some());
 }

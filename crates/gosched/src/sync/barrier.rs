@@ -60,7 +60,14 @@ impl BarrierWaitResult {
 
 impl Barrier {
     /// A barrier for `n`. With 0 or 1 nobody ever waits, and everybody is a leader.
+    #[cfg(not(loom))]
     pub const fn new(n: usize) -> Self {
+        Self { size: n, queue: WaitQueue::new() }
+    }
+
+    /// The same in a model.
+    #[cfg(loom)]
+    pub fn new(n: usize) -> Self {
         Self { size: n, queue: WaitQueue::new() }
     }
 
@@ -174,5 +181,63 @@ impl Drop for BarrierWait<'_> {
 impl fmt::Debug for BarrierWait<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_tuple("BarrierWait").field(&self.node).finish()
+    }
+}
+
+#[cfg(all(test, loom))]
+mod model {
+    //! loom models of the barrier: who was last is asked twice, with the lock released in between.
+
+    use super::Barrier;
+    use loom::future::block_on;
+    use loom::sync::Arc;
+    use std::future::Future;
+    use std::pin::pin;
+    use std::task::{Context, Waker};
+
+    fn model(f: impl Fn() + Sync + Send + 'static) {
+        let mut builder = loom::model::Builder::new();
+        builder.preemption_bound = Some(3);
+        builder.check(f);
+    }
+
+    #[test]
+    fn of_two_that_come_last_one_leads_and_the_other_begins_the_next_round() {
+        model(|| {
+            let barrier = Arc::new(Barrier::new(2));
+            let mut cx = Context::from_waker(Waker::noop());
+            let mut first = pin!(barrier.wait_async());
+            assert!(first.as_mut().poll(&mut cx).is_pending());
+            let threads = [(); 2].map(|()| {
+                let barrier = barrier.clone();
+                loom::thread::spawn(move || block_on(barrier.wait_async()).is_leader())
+            });
+            assert!(!block_on(first).is_leader());
+            // With the one that was too late; it may come before or after us.
+            let leads = block_on(barrier.wait_async()).is_leader();
+            let theirs = threads.map(|thread| thread.join().unwrap());
+            assert_eq!([leads, theirs[0], theirs[1]].into_iter().filter(|leads| *leads).count(), 2);
+            assert_eq!(barrier.queue.len(), 0);
+        });
+    }
+
+    #[test]
+    fn one_that_leaves_while_the_last_one_comes() {
+        model(|| {
+            let barrier = Arc::new(Barrier::new(2));
+            let mut cx = Context::from_waker(Waker::noop());
+            let mut first = pin!(barrier.wait_async());
+            assert!(first.as_mut().poll(&mut cx).is_pending());
+            let other = barrier.clone();
+            let thread = loom::thread::spawn(move || block_on(other.wait_async()).is_leader());
+            if first.leave() {
+                assert!(thread.join().unwrap(), "it let us go, so it led");
+            } else {
+                // One more is needed.
+                let leads = block_on(barrier.wait_async()).is_leader();
+                assert_ne!(leads, thread.join().unwrap(), "one of the two leads");
+            }
+            assert_eq!(barrier.queue.len(), 0);
+        });
     }
 }

@@ -5,6 +5,7 @@
 //! object: a blocking method is `wait` on the future that the `_async` method returns.
 
 pub mod atomic;
+mod barrier;
 #[cfg(any(not(loom), test))]
 mod raw_mutex;
 #[cfg(any(not(loom), test))]
@@ -18,8 +19,6 @@ mod waitgroup;
 // lock_api wants the initial value as a constant, which loom's atomics cannot give. The models check the
 // raw mutex itself.
 #[cfg(not(loom))]
-mod barrier;
-#[cfg(not(loom))]
 mod condvar;
 #[cfg(not(loom))]
 mod lazy;
@@ -32,7 +31,6 @@ mod once_cell;
 #[cfg(not(loom))]
 mod rwlock;
 
-#[cfg(not(loom))]
 pub use barrier::{Barrier, BarrierWait, BarrierWaitResult};
 #[cfg(not(loom))]
 pub use condvar::{Condvar, WaitAsync, WaitTimeoutResult};
