@@ -209,7 +209,9 @@ mod model {
             });
             shared.attempt(true);
             assert_eq!(shared.runs(), 1);
-            threads.map(|thread| thread.join().unwrap());
+            for thread in threads {
+                thread.join().unwrap();
+            }
         });
     }
 

@@ -35,7 +35,7 @@ use std::time::{Duration, Instant};
 /// # Panics
 ///
 /// A panic while a guard is alive unlocks, and does not poison. Locking panics only when more than some
-/// 2<sup>57</sup> (on 32 bits, 2<sup>25</sup>) read guards are alive or were forgotten.
+/// 2<sup>58</sup> (on 32 bits, 2<sup>26</sup>) read guards are alive or were forgotten.
 ///
 /// # Cancellation
 ///
