@@ -26,6 +26,10 @@ mod wait;
 
 pub mod chan;
 #[cfg(not(loom))]
+pub mod context;
+#[cfg(not(loom))]
+pub mod group;
+#[cfg(not(loom))]
 pub mod runtime;
 mod select;
 pub mod sync;

@@ -5,10 +5,12 @@ mod builder;
 mod handle;
 mod info;
 mod local;
+mod origin;
 mod scope;
 pub(crate) mod target;
 
 pub(crate) use builder::spawn_unchecked_on;
+pub(crate) use origin::Origin;
 
 pub use blocking::{Blocking, blocking, blocking_async};
 pub use builder::Builder;

@@ -63,6 +63,11 @@ unsafe extern "Rust" {
     safe fn default_runtime() -> io::Result<Arc<dyn Schedule>>;
 }
 
+/// The process-wide default runtime, which the first use starts.
+pub(crate) fn default_scheduler() -> io::Result<Arc<dyn Schedule>> {
+    default_runtime()
+}
+
 /// The runtime that the caller's goroutines go to, if there is one without starting the default one.
 pub(crate) fn existing() -> Option<Arc<dyn Schedule>> {
     match context() {

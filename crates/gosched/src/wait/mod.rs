@@ -73,6 +73,8 @@ pub enum WaitReason {
     CondWait,
     /// A wait group.
     WaitGroupWait,
+    /// A place in a group with a limit.
+    GroupPlace,
     /// A sleep.
     Sleep,
     /// The end of another goroutine.
