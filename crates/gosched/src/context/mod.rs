@@ -364,7 +364,8 @@ impl Context {
     ///
     /// The goroutine belongs to the runtime of the caller; to the default runtime if there is none, or if that one
     /// has been shut down by then. A panic of `f` ends that goroutine, and is printed with this place. If the
-    /// context can never be done, or everybody who could end it has gone, `f` is dropped.
+    /// context can never be done, or everybody who could end it has gone, `f` is dropped. (So keep the context itself
+    /// out of `f` if its owner is detached: it would keep itself alive.)
     ///
     /// ```
     /// use gosched::{chan, context::Context};
