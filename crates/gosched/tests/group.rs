@@ -375,7 +375,7 @@ fn E03_storm_of_places_given_up_loses_no_place() {
                 go_async(async move {
                     let mut started = 0;
                     for i in 0..200u32 {
-                        let ctx = background().with_timeout(US * (i * 37 + n * 11 & 127));
+                        let ctx = background().with_timeout(US * ((i * 37 + n * 11) & 127));
                         let Ok(place) = ctx.wait_async(group.place_async()).await else { continue };
                         if i % 5 == 0 {
                             // Not used: it must go to the next.

@@ -186,16 +186,20 @@ impl Core {
         if let Some(done) = self.done.get() {
             return &done.rx;
         }
+        let (tx, rx) = bounded(0);
+        let mut made = Some(Done { tx, rx });
+        // Under the lock, as the error is stored: either whoever stores it finds the channel, or it is closed before
+        // anybody can have it.
+        let state = lock(&self.state);
         let done = self.done.get_or_init(|| {
-            let (tx, rx) = bounded(0);
-            Done { tx, rx }
+            let done = made.take().expect("it is made once");
+            if self.peek().is_some() {
+                // Nobody waits for it yet, so no foreign code runs here.
+                done.tx.close();
+            }
+            done
         });
-        // Whoever cancels stores the error under the lock and looks for the channel after it. If that was before
-        // our look, we see the error; else it finds the channel.
-        let is_done = self.reason(&lock(&self.state)).is_some();
-        if is_done {
-            self.close_done();
-        }
+        drop(state);
         &done.rx
     }
 
