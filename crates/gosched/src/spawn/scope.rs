@@ -243,6 +243,17 @@ impl<'scope> Scope<'scope, '_> {
 /// });
 /// ```
 ///
+/// Two goroutines that count with one variable, Go's best known data race, do not compile:
+///
+/// ```compile_fail,E0499
+/// let mut counter = 0;
+/// gosched::scope(|s| {
+///     for _ in 0..2 {
+///         s.go(|| counter += 1);
+///     }
+/// });
+/// ```
+///
 /// Go has no counterpart (its proposal #29011 was declined); std's is `std::thread::scope`.
 #[track_caller]
 pub fn scope<'env, F, T>(f: F) -> T
