@@ -176,6 +176,22 @@ impl Moments {
     }
 }
 
+/// Waits for `future` under a context that ends soon. Sometimes it does not look again after the first poll, and drops
+/// the future at a moment at which it may have been served without knowing.
+async fn hastily<F: Future>(moments: &mut Moments, future: F) -> Result<F::Output, ContextError> {
+    let ctx = moments.context(&background());
+    if moments.next(2) == 0 {
+        return ctx.wait_async(future).await;
+    }
+    let mut waiting = Box::pin(ctx.wait_async(future));
+    let first = poll_fn(|cx| Poll::Ready(waiting.as_mut().poll(cx))).await;
+    if let Poll::Ready(result) = first {
+        return result;
+    }
+    sleep_async(US * moments.next(150) as u32).await;
+    Err(EXCEEDED)
+}
+
 const CROWD: usize = 8;
 const ROUNDS: usize = 250;
 
@@ -188,8 +204,7 @@ fn storm_of_locks_given_up_loses_no_lock() {
             async move {
                 let (mut moments, mut locked) = (Moments::new(n), 0);
                 for _ in 0..ROUNDS {
-                    let ctx = moments.context(&background());
-                    if let Ok(mut guard) = ctx.wait_async(total.lock_async()).await {
+                    if let Ok(mut guard) = hastily(&mut moments, total.lock_async()).await {
                         let before = *guard;
                         sleep_async(US * moments.next(30) as u32).await;
                         *guard = before + 1;
@@ -214,8 +229,7 @@ fn storm_of_wait_groups_given_up_loses_no_wake() {
             async move {
                 let (mut moments, mut waited) = (Moments::new(n), 0);
                 for _ in 0..ROUNDS {
-                    waited +=
-                        usize::from(moments.context(&background()).wait_async(wg.wait_async()).await.is_ok());
+                    waited += usize::from(hastily(&mut moments, wg.wait_async()).await.is_ok());
                 }
                 // A patient one: it must be told of the last zero, whoever gave up beside it.
                 while !over.load(Ordering::Acquire) {
@@ -251,18 +265,20 @@ fn storm_of_condition_waits_given_up_swallows_no_signal() {
             async move {
                 let (tokens, changed) = &*shared;
                 let (mut moments, mut taken) = (Moments::new(n), 0);
-                // Half of them never give up, and must be told of every token that the others were told of and left.
+                // Half of them give up all the time, and look for tokens only when they were told of one: what they are
+                // told of and leave, the others, who never give up, must be told of.
                 let hasty = n % 8 < 4;
+                let mut told = true;
                 loop {
                     let mut guard = tokens.lock_async().await;
-                    if guard.free > 0 {
+                    if guard.over {
+                        return taken;
+                    }
+                    if told && guard.free > 0 {
                         guard.free -= 1;
                         taken += 1;
-                    } else if guard.over {
-                        return taken;
                     } else if hasty {
-                        let ctx = moments.context(&background());
-                        drop(ctx.wait_async(changed.wait_async(guard)).await);
+                        told = hastily(&mut moments, changed.wait_async(guard)).await.is_ok();
                     } else {
                         drop(changed.wait_async(guard).await);
                     }
@@ -271,18 +287,15 @@ fn storm_of_condition_waits_given_up_swallows_no_signal() {
         });
         let (tokens, changed) = &*shared;
         let mut moments = Moments::new(77);
-        for _ in 0..4 * ROUNDS {
+        for _ in 0..ROUNDS {
+            sleep(US * moments.next(60) as u32);
             tokens.lock().free += 1;
             changed.notify_one();
-            if moments.next(4) == 0 {
-                sleep(US * moments.next(60) as u32);
-            }
+            common::eventually("the token is taken", || tokens.lock().free == 0);
         }
-        // Each signal must have found somebody: nobody is told again before the last token is taken.
-        common::eventually("all tokens are taken", || tokens.lock().free == 0);
         tokens.lock().over = true;
         changed.notify_all();
-        assert_eq!(taken.join().into_iter().sum::<usize>(), 4 * ROUNDS);
+        assert_eq!(taken.join().into_iter().sum::<usize>(), ROUNDS);
     });
 }
 
@@ -310,9 +323,8 @@ fn storm_of_messages(capacity: Option<usize>) {
         async move {
             let mut moments = Moments::new(n);
             for id in n * ROUNDS..(n + 1) * ROUNDS {
-                let ctx = moments.context(&background());
                 let message = Message { id, fate: fate.clone() };
-                match ctx.wait_async(tx.send_async(message)).await {
+                match hastily(&mut moments, tx.send_async(message)).await {
                     Ok(Ok(())) => {
                         fate[id].fetch_add(SENT, Ordering::Relaxed);
                     }
@@ -328,7 +340,7 @@ fn storm_of_messages(capacity: Option<usize>) {
         async move {
             let mut moments = Moments::new(n + CROWD);
             loop {
-                match moments.context(&background()).wait_async(rx.recv_async()).await {
+                match hastily(&mut moments, rx.recv_async()).await {
                     Ok(Ok(message)) => message.fate[message.id].fetch_add(RECEIVED, Ordering::Relaxed),
                     Ok(Err(RecvError)) => return,
                     Err(_) => continue,
@@ -370,7 +382,7 @@ fn storm_of_joins_given_up_loses_no_output() {
                     i
                 });
                 let output = loop {
-                    match moments.context(&background()).wait_async(&mut child).await {
+                    match hastily(&mut moments, &mut child).await {
                         Ok(output) => break output,
                         Err(_) => given_up += 1,
                     }
