@@ -269,13 +269,17 @@ impl<E: Send + 'static> Group<E> {
     ///
     /// # Errors
     ///
-    /// The first error.
+    /// The first error. It is handed over: a later wait, or another one at the same time, does not see it.
     ///
     /// # Panics
     ///
-    /// Raises the first panic of a goroutine again.
+    /// Raises the first panic of a goroutine again, before any error is returned.
     ///
-    /// In Go: `Wait`.
+    /// # Cancellation
+    ///
+    /// A wait that is given up, by `ctx.wait(group.wait_async())`, leaves error and panic to the next one.
+    ///
+    /// In Go: `Wait`, which goes on returning the same error.
     #[track_caller]
     pub fn wait(&self) -> Result<(), E> {
         wait_for(WaitReason::WaitGroupWait, pin!(self.wait_async()))
