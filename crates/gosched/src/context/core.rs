@@ -129,7 +129,7 @@ impl Core {
     }
 
     fn arm(self: &Arc<Self>, at: Instant) {
-        if Instant::now() >= at {
+        if super::now() >= at {
             return self.expire();
         }
         // The process's timer thread, not the runtime's timers: a context may outlive its runtime, and must end

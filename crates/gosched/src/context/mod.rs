@@ -135,6 +135,11 @@ struct Value {
 impl UnwindSafe for Context {}
 impl RefUnwindSafe for Context {}
 
+/// The clock of all deadlines here.
+fn now() -> Instant {
+    Instant::now()
+}
+
 /// [`Context::background`], by Go's name.
 pub fn background() -> Context {
     Context::background()
@@ -215,7 +220,7 @@ impl Context {
     ///
     /// In Go: `context.WithTimeout`.
     pub fn with_timeout(&self, timeout: Duration) -> CancelContext {
-        self.derive_owner(Instant::now().checked_add(timeout).map(|at| (at, None)))
+        self.derive_owner(now().checked_add(timeout).map(|at| (at, None)))
     }
 
     /// The same with the [cause](Context::cause) it then has. Only the passing of the time sets it.
@@ -236,7 +241,7 @@ impl Context {
         cause: impl Into<Box<dyn Error + Send + Sync>>,
     ) -> CancelContext {
         let cause = Cause::from(cause.into());
-        self.derive_owner(Instant::now().checked_add(timeout).map(|at| (at, Some(cause))))
+        self.derive_owner(now().checked_add(timeout).map(|at| (at, Some(cause))))
     }
 
     /// A child that is done at `deadline` at the latest, with

@@ -1,6 +1,6 @@
 //! How contexts look in messages: the way from the root, as Go prints it.
 
-use super::{Context, Kind, Repr, Value};
+use super::{Context, Kind, Repr, Value, now};
 use std::fmt;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -49,7 +49,7 @@ fn show_value(f: &mut fmt::Formatter<'_>, value: &Value) -> fmt::Result {
 }
 
 fn show_deadline(f: &mut fmt::Formatter<'_>, at: Instant) -> fmt::Result {
-    let (now, today) = (Instant::now(), SystemTime::now());
+    let (now, today) = (now(), SystemTime::now());
     let (left, over) = (at.saturating_duration_since(now), now.saturating_duration_since(at));
     let wall = if over.is_zero() { today.checked_add(left) } else { today.checked_sub(over) };
     let since = wall.and_then(|wall| wall.duration_since(UNIX_EPOCH).ok());
