@@ -4,7 +4,7 @@
 
 mod common;
 
-use common::{bounded, eventually, everywhere};
+use common::{block_on, bounded, eventually, everywhere};
 use gosched::chan::{self, TryRecvError};
 use gosched::context::{CancelContext, Context, ContextError, background};
 use gosched::{go, go_async, select};
@@ -115,6 +115,18 @@ fn X03_done_is_closed_by_the_cancel_or_with_the_parent() {
             assert!(waiter.join().unwrap());
         }
         assert!(waiting.join().unwrap());
+    });
+}
+
+#[test]
+fn X03_any_executor_can_wait_for_the_end() {
+    bounded(|| {
+        let ctx = background().with_cancel();
+        let canceller = ctx.clone();
+        let other = thread::spawn(move || block_on(canceller.done().recv_async()));
+        thread::sleep(MS);
+        ctx.cancel();
+        assert!(other.join().unwrap().is_err());
     });
 }
 

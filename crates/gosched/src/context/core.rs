@@ -206,12 +206,13 @@ impl Core {
     /// Closes the channel, if there is one. Called by everyone who has seen the error.
     fn close_done(&self) {
         let Some(done) = self.done.get() else { return };
-        while !done.tx.is_closed() {
-            // Foreign wakers are called here. One that panics, which its hook has reported, must not keep the
-            // others from being told, nor those further down the tree.
-            if let Err(payload) = catch_unwind(AssertUnwindSafe(|| done.tx.close())) {
-                discard_payload(payload);
-            }
+        if done.tx.is_closed() {
+            return;
+        }
+        // Foreign wakers are called here, batch by batch. One that panics, which its hook has reported, must not keep
+        // the others from being told, nor those further down the tree: closing again goes on with the next batch.
+        while let Err(payload) = catch_unwind(AssertUnwindSafe(|| done.tx.close())) {
+            discard_payload(payload);
         }
     }
 

@@ -21,6 +21,8 @@
 //! its frame disappear, as soon as it has read that store (acquire). Hence the waker is taken out before.
 
 use crate::sys::prim::{AtomicU32, Ordering, UnsafeCell, spin_hint, yield_thread};
+use crate::sys::threads::discard_payload;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::task::Waker;
 
 const IDLE: u32 = 0;
@@ -291,9 +293,21 @@ impl Wakes {
 
 impl Drop for Wakes {
     fn drop(&mut self) {
-        if let Some(waker) = self.first.take() {
-            waker.wake();
+        // Each by itself: a foreign waker that panics must not cost the others their wake-up. The first panic goes on
+        // afterwards.
+        let mut first_panic = None;
+        for waker in self.first.take().into_iter().chain(self.more.drain(..)) {
+            if let Err(payload) = catch_unwind(AssertUnwindSafe(|| waker.wake())) {
+                match &first_panic {
+                    None => first_panic = Some(payload),
+                    Some(_) => discard_payload(payload),
+                }
+            }
         }
-        self.more.drain(..).for_each(Waker::wake);
+        match first_panic {
+            Some(payload) if !std::thread::panicking() => resume_unwind(payload),
+            Some(payload) => discard_payload(payload),
+            None => {}
+        }
     }
 }
