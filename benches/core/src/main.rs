@@ -47,6 +47,7 @@ fn run(row: &str, n: impl Fn(u64) -> u64) {
         "blocked" => blocked(n(1_000_000), false),
         "blocked_async" => blocked(n(1_000_000), true),
         "idle" => idle(n(1000)),
+        "sleepers" => sleepers(n(10_000), 10),
         row => panic!("no row {row}"),
     }
 }
@@ -287,4 +288,39 @@ fn idle(n: u64) {
     gosched::time::sleep(Duration::from_secs(3));
     out("idle_cpu", (util::cpu() - cpu) / begin.elapsed().as_secs_f64() * 100.0, "%");
     drop(tx);
+}
+
+/// Goroutines that sleep `rounds` times a random 1 to 100 ms: processor time in all, and how late they wake.
+fn sleepers(n: u64, rounds: u64) {
+    let begin = Instant::now();
+    let (late, latest) = (Arc::new(AtomicU64::new(0)), Arc::new(AtomicU64::new(0)));
+    let wg = WaitGroup::new();
+    wg.add(n as usize);
+    for i in 0..n {
+        let (wg, late, latest) = (wg.clone(), late.clone(), latest.clone());
+        go(move || {
+            let mut random = (i + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+            let (mut sum, mut worst) = (0, 0);
+            for _ in 0..rounds {
+                random ^= random << 13;
+                random ^= random >> 7;
+                random ^= random << 17;
+                let duration = Duration::from_micros(1000 + random % 99_000);
+                let due = Instant::now() + duration;
+                gosched::time::sleep(duration);
+                let by = due.elapsed().as_nanos() as u64;
+                sum += by;
+                worst = worst.max(by);
+            }
+            late.fetch_add(sum, Ordering::Relaxed);
+            latest.fetch_max(worst, Ordering::Relaxed);
+            wg.done();
+        });
+    }
+    wg.wait();
+    let (wall, cpu) = (begin.elapsed(), util::cpu());
+    out("sleepers_wall", wall.as_secs_f64(), "s");
+    out("sleepers_cpu", cpu, "s");
+    out("sleepers_late_mean", late.load(Ordering::Relaxed) as f64 / (n * rounds) as f64 / 1e6, "ms");
+    out("sleepers_late_worst", latest.load(Ordering::Relaxed) as f64 / 1e6, "ms");
 }
