@@ -58,7 +58,6 @@ pub use stream::{IntoStream, Sink, Stream};
 pub(crate) use timer::now;
 
 use self::core::Chan;
-use self::timer::TimerChan;
 use std::time::{Duration, Instant};
 
 /// A channel whose buffer has `cap` places.
@@ -133,7 +132,7 @@ pub fn after(duration: Duration) -> Receiver<Instant> {
 /// assert_eq!(gosched::chan::at(now).recv(), Ok(now));
 /// ```
 pub fn at(when: Instant) -> Receiver<Instant> {
-    Receiver::from_timer(TimerChan::once(when))
+    Receiver::timed(Some(when), None)
 }
 
 /// A channel that delivers a message, the time it was due, each `duration`.
@@ -155,7 +154,7 @@ pub fn at(when: Instant) -> Receiver<Instant> {
 /// In Go: `time.Tick(d)`.
 pub fn tick(duration: Duration) -> Receiver<Instant> {
     match now().checked_add(duration) {
-        Some(first) => Receiver::from_timer(TimerChan::periodic(first, duration)),
+        Some(first) => Receiver::timed(Some(first), Some(duration)),
         None => never(),
     }
 }

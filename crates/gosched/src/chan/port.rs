@@ -38,7 +38,12 @@ impl<T> Receiver<T> {
 
 impl<T> Selectable for Receiver<T> {
     fn lock(&self) -> Option<&RawSpin> {
-        Some(self.chan()?.raw_lock())
+        match &self.flavor {
+            // SAFETY: the receiver's count keeps the channel in place.
+            Flavor::Chan(chan) => Some(unsafe { chan.as_ref() }.raw_lock()),
+            Flavor::Timer(timer) => Some(timer.raw_lock()),
+            Flavor::Never => None,
+        }
     }
 
     #[inline]
@@ -54,6 +59,10 @@ impl<T> Selectable for Receiver<T> {
         }
     }
 
+    fn is_timed(&self) -> bool {
+        matches!(self.flavor, Flavor::Timer(_))
+    }
+
     fn deadline(&self) -> Option<Instant> {
         match &self.flavor {
             Flavor::Timer(timer) => timer.due(),
@@ -65,12 +74,8 @@ impl<T> Selectable for Receiver<T> {
         let chan = match &self.flavor {
             // SAFETY: the receiver's count keeps the channel in place.
             Flavor::Chan(chan) => unsafe { chan.as_ref() },
-            Flavor::Timer(timer) if node.kind() == Kind::Watch => {
-                return if timer.is_due() { Attempt::Chosen(End::Ready) } else { Attempt::NotReady };
-            }
-            Flavor::Timer(timer) => {
-                return timer.take().map_or(Attempt::NotReady, |time| Attempt::Chosen(End::Time(time)));
-            }
+            // SAFETY: the caller holds the lock.
+            Flavor::Timer(timer) => return unsafe { timer.attempt(node) },
             Flavor::Never => return Attempt::NotReady,
         };
         // SAFETY: the caller holds the lock, and the closure stays with the state it is given.
@@ -93,23 +98,36 @@ impl<T> Selectable for Receiver<T> {
     }
 
     unsafe fn enqueue(&self, node: &Node, wakes: &mut Wakes) {
-        if let Some(chan) = self.chan() {
-            // SAFETY: the caller holds the lock and vouches for the node.
-            unsafe { chan.held(|state| state.queue_receiver(node, wakes)) };
+        // SAFETY: the receiver's count keeps the channel in place; the caller holds the lock and vouches for the node.
+        unsafe {
+            match &self.flavor {
+                Flavor::Chan(chan) => chan.as_ref().held(|state| state.queue_receiver(node, wakes)),
+                Flavor::Timer(timer) => timer.queue(node),
+                Flavor::Never => {}
+            }
         }
     }
 
     unsafe fn dequeue(&self, node: &Node) {
-        if let Some(chan) = self.chan() {
-            // SAFETY: the caller holds the lock; the node was given to this channel as a receiver.
-            unsafe { chan.unlink_held(|state| state.unlink_receiver(node)) };
+        // SAFETY: the receiver's count keeps the channel in place; the caller holds the lock; the node was given to
+        // this channel as a receiver.
+        unsafe {
+            match &self.flavor {
+                Flavor::Chan(chan) => chan.as_ref().unlink_held(|state| state.unlink_receiver(node)),
+                Flavor::Timer(timer) => timer.unlink(node),
+                Flavor::Never => {}
+            }
         }
     }
 
     unsafe fn leave(&self, node: &Node) {
-        if let Some(chan) = self.chan() {
-            // SAFETY: the node was given to this channel as a receiver.
-            chan.locked(|state, _| unsafe { state.unlink_receiver(node) });
+        // SAFETY: the receiver's count keeps the channel in place; the node was given to this channel as a receiver.
+        unsafe {
+            match &self.flavor {
+                Flavor::Chan(chan) => chan.as_ref().locked(|state, _| state.unlink_receiver(node)),
+                Flavor::Timer(timer) => timer.leave(node),
+                Flavor::Never => {}
+            }
         }
     }
 
@@ -120,7 +138,7 @@ impl<T> Selectable for Receiver<T> {
                     chan.undo_held(ticket);
                 }
             }
-            (End::Time(_), Flavor::Timer(timer)) => timer.untake(),
+            (End::Time(time), Flavor::Timer(timer)) => timer.untake(time),
             _ => {}
         }
     }
@@ -135,6 +153,10 @@ impl<T> Selectable for Sender<T> {
     fn looks_ready(&self) -> bool {
         let seen = self.chan().look();
         seen.may_have_place() || seen.rejects()
+    }
+
+    fn is_timed(&self) -> bool {
+        false
     }
 
     fn deadline(&self) -> Option<Instant> {

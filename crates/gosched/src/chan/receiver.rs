@@ -5,11 +5,11 @@ use super::err::{RecvError, RecvTimeoutError, TryRecvError};
 use super::iter::{Iter, TryIter};
 use super::recv::{Blocking, RecvFuture, Stopped, recv_parked};
 use super::stream::{IntoStream, Stream};
-use super::timer::{TimerChan, now};
+use super::timer::{Look, Place, TimerChan, Turn, now};
 use crate::wait::{WaitReason, lean_spot, wait_deadline, wait_for};
 use std::fmt;
 use std::panic::{Location, RefUnwindSafe, UnwindSafe};
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::ptr::NonNull;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -228,26 +228,42 @@ impl<T> Receiver<T> {
         })
     }
 
-    /// Receives from `after`, `at`, `tick` and `never`.
+    /// Receives from `after`, `at`, `tick` and their like, and from `never`.
     #[track_caller]
     fn recv_time(&self, deadline: Option<Instant>) -> Result<T, RecvTimeoutError> {
-        loop {
-            let mut due = None;
-            let mut reason = WaitReason::ChanReceiveNil;
-            if let Flavor::Timer(timer) = &self.flavor {
-                if let Some(time) = timer.take() {
-                    return Ok(timer.convert(time));
-                }
-                due = timer.due();
-                reason = WaitReason::ChanReceive;
-            }
-            if deadline.is_some_and(|deadline| now() >= deadline) {
-                return Err(RecvTimeoutError::Timeout);
-            }
+        let Flavor::Timer(timer) = &self.flavor else {
             let forever = pin!(std::future::pending::<()>());
-            match due.into_iter().chain(deadline).min() {
-                Some(until) => wait_deadline(reason, forever, until).unwrap_or(()),
-                None => wait_for(reason, forever),
+            match deadline {
+                None => wait_for(WaitReason::ChanReceiveNil, forever),
+                Some(deadline) => wait_deadline(WaitReason::ChanReceiveNil, forever, deadline).unwrap_or(()),
+            }
+            return Err(RecvTimeoutError::Timeout);
+        };
+        if let Some(time) = timer.take() {
+            return Ok(timer.convert(time));
+        }
+        let place = pin!(Place::new());
+        let place = place.as_ref();
+        let _leave = LeaveTimer { timer, place };
+        let mut due = timer.due();
+        loop {
+            let turn = pin!(Turn::new(timer, place, due));
+            let look = match due.into_iter().chain(deadline).min() {
+                None => Some(wait_for(WaitReason::ChanReceive, turn)),
+                Some(until) => wait_deadline(WaitReason::ChanReceive, turn, until),
+            };
+            match look {
+                Some(Look::Taken(time)) => return Ok(timer.convert(time)),
+                Some(Look::Until(new)) => due = new,
+                None => {
+                    if let Some(time) = timer.take() {
+                        return Ok(timer.convert(time));
+                    }
+                    if deadline.is_some_and(|deadline| now() >= deadline) {
+                        return Err(RecvTimeoutError::Timeout);
+                    }
+                    due = timer.due();
+                }
             }
         }
     }
@@ -349,6 +365,36 @@ impl<T> Receiver<T> {
             (Flavor::Never, Flavor::Never) => true,
             _ => false,
         }
+    }
+}
+
+/// The channels behind `time::Timer` and `time::Ticker`.
+impl Receiver<Instant> {
+    /// A channel whose first message is due at `due`; `None` is never. With a period others follow it.
+    pub(crate) fn timed(due: Option<Instant>, period: Option<Duration>) -> Self {
+        Self::from_timer(TimerChan::new(due, period))
+    }
+
+    /// Nothing more is delivered until it is set again. Whether a message was still to come.
+    pub(crate) fn stop_timer(&self) -> bool {
+        matches!(&self.flavor, Flavor::Timer(timer) if timer.stop())
+    }
+
+    /// The next message is due at `due`, whatever was before. Whether one was still to come.
+    pub(crate) fn set_timer(&self, due: Option<Instant>, period: Option<Duration>) -> bool {
+        matches!(&self.flavor, Flavor::Timer(timer) if timer.set(due, period))
+    }
+}
+
+/// Leaves a timer channel's queue at the end of a wait, or when it unwinds.
+struct LeaveTimer<'a, T> {
+    timer: &'a TimerChan<T>,
+    place: Pin<&'a Place>,
+}
+
+impl<T> Drop for LeaveTimer<'_, T> {
+    fn drop(&mut self) {
+        self.place.leave(self.timer);
     }
 }
 

@@ -9,10 +9,11 @@ use super::core::{Chan, NoValue};
 use super::err::{RecvError, TryRecvError};
 use super::receiver::Flavor;
 use super::state::Take;
+use super::timer::AsyncWait;
 use crate::sys::prim::UnsafeCell;
 use crate::wait::list::{Home, Kind, Node};
 use crate::wait::waiter::{Outcome, Phase, Waiter};
-use crate::wait::{At, Spot, Timer, WaitReason, wait_for};
+use crate::wait::{At, Spot, WaitReason, wait_for};
 use std::fmt;
 use std::future::{Future, poll_fn};
 use std::marker::PhantomPinned;
@@ -249,7 +250,7 @@ pub struct RecvFuture<'a, T> {
     receiver: &'a Receiver<T>,
     op: RecvOp<T>,
     /// Only receivers of `after`, `at` and `tick` need one.
-    timer: Option<Box<Timer>>,
+    timer: Option<Box<AsyncWait>>,
 }
 
 // SAFETY: the slot is the only place with a `T`, and others reach it only under the channel's lock, which moves
@@ -285,9 +286,8 @@ impl<'a, T> RecvFuture<'a, T> {
             Flavor::Never => return Poll::Pending,
         };
         // SAFETY: `timer` is not pinned with the future, and nothing is moved out of the rest.
-        let sleep = unsafe { &mut self.as_mut().get_unchecked_mut().timer };
-        let sleep = sleep.get_or_insert_with(|| Box::new(Timer::new()));
-        timer.poll_take(sleep, cx).map(Ok)
+        let wait = unsafe { &mut self.as_mut().get_unchecked_mut().timer };
+        wait.get_or_insert_with(|| Box::new(AsyncWait::new())).poll(timer, cx).map(Ok)
     }
 }
 
@@ -301,8 +301,13 @@ impl<T> Future for RecvFuture<'_, T> {
 
 impl<T> Drop for RecvFuture<'_, T> {
     fn drop(&mut self) {
-        if let Some(chan) = self.receiver.chan() {
-            self.op.cancel(chan);
+        match (&self.receiver.flavor, &self.timer) {
+            (Flavor::Timer(timer), Some(wait)) => wait.leave(timer),
+            _ => {
+                if let Some(chan) = self.receiver.chan() {
+                    self.op.cancel(chan);
+                }
+            }
         }
     }
 }

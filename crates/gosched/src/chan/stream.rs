@@ -7,8 +7,8 @@ use super::err::SendError;
 use super::receiver::Flavor;
 use super::recv::RecvOp;
 use super::send::SendOp;
+use super::timer::AsyncWait;
 use super::{Receiver, Sender};
-use crate::wait::Timer;
 use std::fmt;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
@@ -17,7 +17,7 @@ use std::task::{Context, Poll, ready};
 struct Pending<T> {
     /// Made when the stream first waits, and used again.
     op: Option<Pin<Box<RecvOp<T>>>>,
-    timer: Option<Box<Timer>>,
+    timer: Option<Box<AsyncWait>>,
     ended: bool,
 }
 
@@ -46,8 +46,8 @@ impl<T> Pending<T> {
                 ready!(op.as_ref().poll(chan, cx)).ok()
             }
             Flavor::Timer(timer) => {
-                let sleep = self.timer.get_or_insert_with(|| Box::new(Timer::new()));
-                Some(ready!(timer.poll_take(sleep, cx)))
+                let wait = self.timer.get_or_insert_with(|| Box::new(AsyncWait::new()));
+                Some(ready!(wait.poll(timer, cx)))
             }
             Flavor::Never => return Poll::Pending,
         };
@@ -58,6 +58,9 @@ impl<T> Pending<T> {
     fn cancel(&mut self, receiver: &Receiver<T>) {
         if let (Some(op), Some(chan)) = (&self.op, receiver.chan()) {
             op.cancel(chan);
+        }
+        if let (Some(wait), Flavor::Timer(timer)) = (&self.timer, &receiver.flavor) {
+            wait.leave(timer);
         }
     }
 }

@@ -12,9 +12,8 @@
 //! so: then the inserter starts another. One who is not the earliest relies on the thread that the earliest
 //! found or started; if that start failed, `running` is false and it tries itself.
 
-use super::{TimerKey, Timers};
+use super::{TimerKey, Timers, real_now};
 use crate::sys::global::{AtomicBool, Condvar, Mutex, OnceLock, Ordering, lock};
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::PoisonError;
 use std::task::Waker;
 use std::time::{Duration, Instant};
@@ -108,9 +107,9 @@ impl Driver {
     fn run(&self) {
         let mut due = Vec::new();
         loop {
-            self.expire(&mut due);
+            self.timers.fire(real_now(), &mut due);
             let awake = lock(&self.awake);
-            let now = Instant::now();
+            let now = real_now();
             let (left, idle) = match self.timers.next() {
                 Some(at) => (at.saturating_duration_since(now), false),
                 None => (self.idle, true),
@@ -124,23 +123,6 @@ impl Driver {
                 // Still under the lock: whoever inserts from now on finds nobody running.
                 self.running.store(false, Ordering::Release);
                 drop(awake);
-                return;
-            }
-        }
-    }
-
-    /// Wakes all that is due now.
-    fn expire(&self, due: &mut Vec<Waker>) {
-        let now = Instant::now();
-        loop {
-            let more = self.timers.expire(now, due);
-            for waker in due.drain(..) {
-                // A foreign waker may panic. Its message is printed; the other timers must not suffer.
-                if let Err(payload) = catch_unwind(AssertUnwindSafe(|| waker.wake())) {
-                    crate::sys::threads::discard_payload(payload);
-                }
-            }
-            if !more {
                 return;
             }
         }

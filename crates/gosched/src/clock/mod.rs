@@ -18,16 +18,45 @@
 
 pub(crate) mod driver;
 mod heap;
+pub(crate) mod manual;
 
 use crate::sys::global::OnceLock;
 use crate::sys::lock::{Spin, SpinGuard};
 use crate::sys::prim::{AtomicU64, Ordering};
+use crate::sys::threads::discard_payload;
 use heap::{Heap, Room};
+use manual::Manual;
 use std::mem;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
 use std::task::Waker;
 use std::time::{Duration, Instant};
 
 pub(crate) use heap::TimerKey;
+
+/// The time, as everything that a user can wait for reads it: the machine's, or on threads that have one the clock
+/// that is moved by hand ([`manual`]).
+#[inline]
+pub(crate) fn now() -> Instant {
+    match manual::here() {
+        None => real_now(),
+        Some(clock) => clock.now(),
+    }
+}
+
+/// The machine's time: for what the library does of its own accord, such as parking its threads.
+#[inline]
+pub(crate) fn real_now() -> Instant {
+    Instant::now()
+}
+
+/// A clock that a test moves by hand, instead of the machine's that runs by itself.
+///
+/// A clone is the same clock. See [`time::clock`](crate::time::clock) for what reads it.
+#[derive(Clone, Debug)]
+pub struct Clock {
+    pub(crate) manual: Arc<Manual>,
+}
 
 /// No timer.
 const NEVER: u64 = u64::MAX;
@@ -142,8 +171,27 @@ impl Timers {
         heap.first() <= now
     }
 
+    /// Wakes all that is due at `now`, in the order of their deadlines; true if there was any. `due` is scratch
+    /// space, empty before and after.
+    pub(crate) fn fire(&self, now: Instant, due: &mut Vec<Waker>) -> bool {
+        let mut any = false;
+        loop {
+            let more = self.expire(now, due);
+            any |= !due.is_empty();
+            for waker in due.drain(..) {
+                // A foreign waker may panic. Its message is printed; neither the other timers nor the caller
+                // must suffer.
+                if let Err(payload) = catch_unwind(AssertUnwindSafe(|| waker.wake())) {
+                    discard_payload(payload);
+                }
+            }
+            if !more {
+                return any;
+            }
+        }
+    }
+
     /// How many timers are live.
-    #[cfg(test)]
     pub(crate) fn len(&self) -> usize {
         self.heap.lock().len()
     }
@@ -163,7 +211,7 @@ impl Timers {
 /// The instant that counts as zero: an early one of this process.
 fn epoch() -> Instant {
     static EPOCH: OnceLock<Instant> = OnceLock::new();
-    *EPOCH.get_or_init(Instant::now)
+    *EPOCH.get_or_init(real_now)
 }
 
 /// Nanoseconds since [`epoch`]. Instants before it count as zero, those beyond [`LATEST`] as that.

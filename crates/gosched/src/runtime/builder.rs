@@ -2,6 +2,7 @@
 
 use super::Runtime;
 use super::default;
+use crate::clock::Clock;
 use crate::fiber::coro::Backend;
 use crate::fiber::{overflow, stack};
 use crate::scheduler::worker::Worker;
@@ -24,6 +25,7 @@ pub struct Builder {
     name: String,
     migrate: bool,
     os_threads: bool,
+    clock: Option<Clock>,
 }
 
 impl Builder {
@@ -34,6 +36,7 @@ impl Builder {
             name: "gosched".into(),
             migrate: false,
             os_threads: std::env::var_os(OS_THREADS).is_some_and(|value| value == "1"),
+            clock: None,
         }
     }
 
@@ -64,6 +67,13 @@ impl Builder {
     /// environment variable `GOSCHED_OS_THREADS=1` does the same for every runtime of a program.
     pub fn os_threads(mut self) -> Self {
         self.os_threads = true;
+        self
+    }
+
+    /// Gives the runtime's goroutines this clock to live by, instead of the machine's: all that waits for a time,
+    /// in the whole library, waits for this one. For tests; see [`time::clock`](crate::time::clock).
+    pub fn clock(mut self, clock: &Clock) -> Self {
+        self.clock = Some(clock.clone());
         self
     }
 
@@ -101,6 +111,7 @@ impl Builder {
             backend: if self.os_threads { Backend::Threads } else { Backend::Stacks },
             migrate: self.migrate,
             name: self.name.into(),
+            clock: self.clock.map(|clock| clock.manual),
         };
         overflow::set_describer(super::describe::describe);
         overflow::install();

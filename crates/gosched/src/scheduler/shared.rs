@@ -3,6 +3,7 @@
 use super::idle::Idle;
 use super::worker::Worker;
 use crate::clock::Timers;
+use crate::clock::manual::Manual;
 use crate::fiber::coro::Backend;
 use crate::queue::batch::Batch;
 use crate::queue::inbox::Inbox;
@@ -28,6 +29,8 @@ pub(crate) struct Config {
     /// Stackful goroutines move at every resume.
     pub(crate) migrate: bool,
     pub(crate) name: Arc<str>,
+    /// What its goroutines take for the time, if not the machine's.
+    pub(crate) clock: Option<Arc<Manual>>,
 }
 
 /// A worker as the others see it.

@@ -1,18 +1,18 @@
 //! The worker: its queues, and which goroutine it runs next.
 
 use super::shared::{Remote, Shared};
+use crate::clock::real_now;
 use crate::fiber::coro::FiberRef;
 use crate::queue::Linked;
 use crate::queue::fifo::Fifo;
 use crate::queue::ring::CAPACITY;
-use crate::sys::threads::discard_payload;
 use crate::task::header::NO_HOME;
 use crate::task::{Context, TaskRef};
 use std::cell::{Cell, UnsafeCell};
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::ptr::NonNull;
 use std::sync::Arc;
 use std::sync::atomic::{Ordering, fence};
+use std::task::Waker;
 
 /// Every so many ticks a worker looks at timers and the injector first (Go's 61), so that goroutines which
 /// keep each other busy starve nobody.
@@ -54,12 +54,14 @@ pub(crate) struct Worker {
     /// How long the next search spins, and the next nap lasts.
     pub(super) spin: Cell<u32>,
     pub(super) nap: Cell<u32>,
+    /// Scratch space for timers that are due.
+    due: Cell<Vec<Waker>>,
 }
 
 impl Worker {
     pub(crate) fn new(shared: Arc<Shared>, index: usize) -> Box<Self> {
         Box::new(Self {
-            context: Context::new(&raw const shared.anchor, index as u32),
+            context: Context::new(&raw const shared.anchor, index as u32, shared.config.clock.clone()),
             index,
             remote: NonNull::from(&*shared.remotes[index]),
             tick: Cell::new(0),
@@ -74,6 +76,7 @@ impl Worker {
             random: Cell::new(0x9e37_79b9_7f4a_7c15_u64.wrapping_mul(index as u64 + 1) | 1),
             spin: Cell::new(super::search::SPIN_START),
             nap: Cell::new(0),
+            due: Cell::new(Vec::new()),
             shared,
         })
     }
@@ -304,23 +307,18 @@ impl Worker {
         }
     }
 
-    /// Wakes whoever's timer is due.
-    pub(super) fn fire_timers(&self) {
+    /// Wakes whoever's timer is due; true if there was any.
+    pub(super) fn fire_timers(&self) -> bool {
         let timers = &self.shared.timers;
-        let Some(next) = timers.next() else { return };
-        let now = std::time::Instant::now();
+        let Some(next) = timers.next() else { return false };
+        let now = real_now();
         if next > now {
-            return;
+            return false;
         }
-        let mut due = Vec::new();
-        while timers.expire(now, &mut due) {}
-        for waker in due {
-            // A foreign waker may panic. Its message has been printed; neither the other timers nor this
-            // worker must suffer.
-            if let Err(payload) = catch_unwind(AssertUnwindSafe(|| waker.wake())) {
-                discard_payload(payload);
-            }
-        }
+        let mut due = self.due.take();
+        let any = timers.fire(now, &mut due);
+        self.due.set(due);
+        any
     }
 
     /// A pseudo-random number, for the order of victims (xorshift).

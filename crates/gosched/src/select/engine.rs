@@ -142,7 +142,7 @@ impl Engine {
                 }
             }
             // Not all cases have been looked at.
-            Verdict::NeedsWaker => self.timed.set(self.wake_time(cases, limit).is_some()),
+            Verdict::NeedsWaker => each(cases, |source, _, _| self.note_timed(source)),
             Verdict::Nothing | Verdict::Pending => {}
         }
         self.tried.set(true);
@@ -176,7 +176,7 @@ impl Engine {
             drop(held);
             wakes.wake();
             match attempt {
-                Attempt::NotReady => self.timed.set(self.timed.get() || source.lock().is_none()),
+                Attempt::NotReady => self.note_timed(source),
                 Attempt::Chosen(end) => return Verdict::Chosen(index as usize, end),
                 Attempt::Paired | Attempt::NeedsWaker => {
                     self.drawn.set(Some(index));
@@ -187,6 +187,11 @@ impl Engine {
         Verdict::Nothing
     }
 
+    #[inline]
+    fn note_timed(&self, source: &dyn Selectable) {
+        self.timed.set(self.timed.get() || source.is_timed());
+    }
+
     /// The wait with a clock, or of a thread, or inside a future's poll.
     #[cold]
     #[track_caller]
@@ -195,12 +200,17 @@ impl Engine {
         let reason = reason(cases);
         loop {
             let until = self.wake_time(cases, limit);
-            let drive = pin!(Drive { engine: self, cases });
-            let result = match until {
+            let drive = pin!(Drive { engine: self, cases, limit, until });
+            let turn = match until {
                 None => Some(wait_for(reason, drive)),
                 Some(until) => wait_deadline(reason, drive, until),
             };
-            if let Some(result) = result.or_else(|| self.time_passed(cases, limit)) {
+            let result = match turn {
+                Some(Turn::End(result)) => Some(result),
+                Some(Turn::NewTime) => None,
+                None => self.time_passed(cases, limit),
+            };
+            if let Some(result) = result {
                 std::mem::forget(session);
                 return result;
             }
@@ -483,13 +493,31 @@ impl<C: Cases> Drop for Session<'_, C> {
 struct Drive<'e, C: Cases> {
     engine: Pin<&'e Engine>,
     cases: &'e C,
+    limit: Limit,
+    /// Until when it is waited for.
+    until: Option<Instant>,
+}
+
+/// What a [`Drive`] came to.
+enum Turn {
+    /// The end of the select.
+    End(Option<(usize, End)>),
+    /// It is queued still, but there is another time to wait for: a timer among its cases was set.
+    NewTime,
 }
 
 impl<C: Cases> Future for Drive<'_, C> {
-    type Output = Option<(usize, End)>;
+    type Output = Turn;
 
-    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        self.engine.poll(self.cases, cx)
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Turn> {
+        if let Poll::Ready(result) = self.engine.poll(self.cases, cx) {
+            return Poll::Ready(Turn::End(result));
+        }
+        // After queueing: whoever sets a timer from now on wakes us.
+        match self.engine.wake_time(self.cases, self.limit) == self.until {
+            true => Poll::Pending,
+            false => Poll::Ready(Turn::NewTime),
+        }
     }
 }
 

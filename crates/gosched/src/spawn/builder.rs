@@ -118,6 +118,16 @@ where
     Ok(unsafe { JoinHandle::new(task) })
 }
 
+/// The same on a given runtime.
+pub(crate) fn spawn_closure_on<F, T>(scheduler: &dyn Schedule, spec: &Spec, f: F) -> io::Result<JoinHandle<T>>
+where
+    F: FnOnce() -> T + Send + 'static,
+    T: Send + 'static,
+{
+    // SAFETY: the bounds are what is asked for.
+    unsafe { spawn_unchecked_on(scheduler, spec, f) }
+}
+
 /// Starts a closure on a given runtime, whatever its lifetimes.
 ///
 /// # Safety

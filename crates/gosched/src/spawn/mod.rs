@@ -9,7 +9,7 @@ mod origin;
 mod scope;
 pub(crate) mod target;
 
-pub(crate) use builder::spawn_unchecked_on;
+pub(crate) use builder::{spawn_closure, spawn_closure_on, spawn_unchecked_on};
 pub(crate) use origin::Origin;
 
 pub use blocking::{Blocking, blocking, blocking_async};

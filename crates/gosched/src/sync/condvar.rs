@@ -98,7 +98,7 @@ impl Condvar {
     /// large for the clock means for ever.
     #[track_caller]
     pub fn wait_for<T: ?Sized>(&self, guard: &mut MutexGuard<'_, T>, timeout: Duration) -> WaitTimeoutResult {
-        match Instant::now().checked_add(timeout) {
+        match crate::clock::now().checked_add(timeout) {
             Some(deadline) => self.wait_until(guard, deadline),
             None => {
                 self.wait(guard);
@@ -131,7 +131,7 @@ impl Condvar {
         condition: impl FnMut(&mut T) -> bool,
         timeout: Duration,
     ) -> WaitTimeoutResult {
-        match Instant::now().checked_add(timeout) {
+        match crate::clock::now().checked_add(timeout) {
             Some(deadline) => self.wait_while_until(guard, condition, deadline),
             None => {
                 self.wait_while(guard, condition);

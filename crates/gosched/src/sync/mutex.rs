@@ -115,7 +115,7 @@ unsafe impl lock_api::RawMutexTimed for RawMutex {
 
     #[track_caller]
     fn try_lock_for(&self, timeout: Duration) -> Option<GuardSend> {
-        match Instant::now().checked_add(timeout) {
+        match crate::clock::now().checked_add(timeout) {
             Some(deadline) => self.try_lock_until(deadline),
             // Farther away than the clock can say: for ever.
             None => Some(lock_api::RawMutex::lock(self)),

@@ -7,8 +7,10 @@
 
 use super::header::{Anchor, TaskRef};
 use super::pool::Cache;
+use crate::clock::manual::{self, Manual};
 use crate::fiber::coro::FiberRef;
 use std::cell::Cell;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 /// What a suspending goroutine asks of its worker.
@@ -35,6 +37,8 @@ pub(crate) struct Context {
     pub(crate) scheduler: *const Anchor,
     /// The worker's number in it.
     pub(crate) index: u32,
+    /// What its goroutines take for the time, if not the machine's.
+    clock: Option<Arc<Manual>>,
     /// Free headers.
     pub(crate) cache: Cache,
     /// Goroutine ids handed to this worker.
@@ -57,6 +61,8 @@ fn load() -> *const Context {
 #[inline(never)]
 pub(crate) fn set_context(context: *const Context) {
     CONTEXT.set(context);
+    // SAFETY: null, or a worker's that serves here from now on.
+    manual::set_here(unsafe { context.as_ref() }.and_then(|context| context.clock.as_ref()));
 }
 
 /// This thread's context, to be used before the next suspension and not after it.
@@ -82,7 +88,7 @@ pub(crate) fn fresh_id() -> u64 {
 }
 
 impl Context {
-    pub(crate) fn new(scheduler: *const Anchor, index: u32) -> Self {
+    pub(crate) fn new(scheduler: *const Anchor, index: u32, clock: Option<Arc<Manual>>) -> Self {
         Self {
             task: Cell::new(None),
             fiber: Cell::new(None),
@@ -90,6 +96,7 @@ impl Context {
             no_suspend: Cell::new(0),
             scheduler,
             index,
+            clock,
             cache: Cache::default(),
             ids: Cell::new((0, 0)),
         }

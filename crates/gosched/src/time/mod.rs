@@ -1,72 +1,46 @@
-//! Time: for now `sleep` and its future.
+//! Time: sleeping, timers, tickers, time-outs, and the clock they all go by.
+//!
+//! | | |
+//! |---|---|
+//! | [`sleep`], [`sleep_until`] | block until a time |
+//! | [`after`], [`Timer`] | a channel that delivers one point in time; the second can be stopped and set anew |
+//! | [`tick`], [`Ticker`] | a channel that delivers one each period |
+//! | [`after_func`] | runs a function in a goroutine of its own, later |
+//! | [`timeout`] | gives a future up when the time is up |
+//! | [`now`], [`clock`] | what time it is, and the clock that a test moves by hand |
+//!
+//! Timers fire in the order of their times. They are late by what it takes to get to a processor; with many timers
+//! in a row also by up to a few tenths of a millisecond, as a runtime then wakes for several at once.
+//!
+//! Instants are `std`'s and monotonic. A duration that leads beyond the clock's range never comes.
 
-use crate::wait::{Timer, WaitReason, wait_for};
-use std::fmt;
-use std::future::Future;
-use std::pin::{Pin, pin};
-use std::task::{Context, Poll};
-use std::time::{Duration, Instant};
+pub mod clock;
+mod func;
+mod sleep;
+mod ticker;
+mod timeout;
+mod timer;
 
-/// The end of a sleep, as a future. Made by [`sleep_async`] and [`sleep_until_async`].
+pub use crate::chan::after;
+pub use func::{FuncTimer, after_func};
+pub use sleep::{Sleep, sleep, sleep_async, sleep_until, sleep_until_async};
+pub use std::time::Instant;
+pub use ticker::{Ticker, tick};
+pub use timeout::{Elapsed, Timeout, timeout, timeout_async, timeout_at, timeout_at_async};
+pub use timer::Timer;
+
+/// The time.
 ///
-/// Dropping it cancels the timer.
-#[must_use = "a sleep that is not awaited does not sleep"]
-pub struct Sleep {
-    /// None: farther away than the clock can tell.
-    until: Option<Instant>,
-    timer: Timer,
-}
-
-impl fmt::Debug for Sleep {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Sleep").field("until", &self.until).finish_non_exhaustive()
-    }
-}
-
-impl Future for Sleep {
-    type Output = ();
-
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
-        match self.until {
-            Some(until) => self.timer.poll_deadline(cx, until),
-            None => Poll::Pending,
-        }
-    }
-}
-
-/// Blocks the goroutine (or the thread) for at least `duration`. Zero returns at once, without yielding.
-///
-/// # Examples
+/// That of the machine, unless a test has given this goroutine's runtime, or this thread, a [clock](clock) of its own.
+/// Everything in the library that waits for a time goes by the same clock, so programs that are to be tested with one
+/// call this and not `Instant::now`.
 ///
 /// ```
-/// use std::time::{Duration, Instant};
-/// gosched::run(|| {
-///     let start = Instant::now();
-///     gosched::time::sleep(Duration::from_millis(5));
-///     assert!(start.elapsed() >= Duration::from_millis(5));
-/// });
+/// let before = gosched::time::now();
+/// assert!(gosched::time::now() >= before);
 /// ```
 ///
-/// In Go: `time.Sleep`.
-#[track_caller]
-pub fn sleep(duration: Duration) {
-    if !duration.is_zero() {
-        wait_for(WaitReason::Sleep, pin!(sleep_async(duration)));
-    }
-}
-
-/// Blocks the goroutine (or the thread) until `deadline`.
-#[track_caller]
-pub fn sleep_until(deadline: Instant) {
-    wait_for(WaitReason::Sleep, pin!(sleep_until_async(deadline)));
-}
-
-/// [`sleep`] as a future. Works on any executor.
-pub fn sleep_async(duration: Duration) -> Sleep {
-    Sleep { until: Instant::now().checked_add(duration), timer: Timer::new() }
-}
-
-/// [`sleep_until`] as a future. Works on any executor.
-pub fn sleep_until_async(deadline: Instant) -> Sleep {
-    Sleep { until: Some(deadline), timer: Timer::new() }
+/// In Go: `time.Now`, inside a `synctest` bubble or outside.
+pub fn now() -> Instant {
+    crate::clock::now()
 }

@@ -3,6 +3,7 @@
 #[cfg(all(debug_assertions, target_os = "linux", target_arch = "x86_64"))]
 use super::affinity;
 use super::{WaitReason, thread, timer};
+use crate::clock;
 use crate::fiber::coro::FiberRef;
 use crate::task::current::{self, Request};
 use crate::task::waker::waker;
@@ -65,20 +66,30 @@ pub(crate) fn wait_deadline<F: Future>(
     deadline: Instant,
 ) -> Option<F::Output> {
     let mut blocker = Blocker::new(reason, Location::caller());
-    let mut timer = None;
+    let mut armed: Option<timer::Armed> = None;
     loop {
         if let Poll::Ready(output) = blocker.poll(future.as_mut()) {
             return Some(output);
         }
-        if Instant::now() >= deadline {
+        if clock::now() >= deadline {
+            if let Some(armed) = armed {
+                armed.passed();
+            }
             return None;
         }
         match suspendable() {
             Some(spot) => {
-                timer.get_or_insert_with(|| timer::Armed::for_task(spot.task, deadline));
+                armed.get_or_insert_with(|| timer::Armed::for_task(spot.task, deadline));
                 blocker.block();
             }
-            None => blocker.thread().park_until(deadline),
+            None => match clock::manual::here() {
+                None => blocker.thread().park_until(deadline),
+                Some(clock) => {
+                    let waker = blocker.thread().waker();
+                    armed.get_or_insert_with(|| timer::Armed::by_hand(clock, deadline, waker));
+                    blocker.thread().park();
+                }
+            },
         }
     }
 }

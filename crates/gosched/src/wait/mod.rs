@@ -38,7 +38,7 @@ pub(crate) use block::{At, Spot, lean_spot, wait_deadline, wait_for};
 #[cfg(not(loom))]
 pub use block::{no_suspend, yield_now};
 #[cfg(not(loom))]
-pub(crate) use timer::Timer;
+pub(crate) use timer::{Keeper, Timer, WeakKeeper};
 
 /// What a goroutine waits for, as dumps name it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -44,14 +44,18 @@ pub(crate) enum Attempt {
 /// each if none is ready, and unlocks. What a method changes it also publishes, but for
 /// [`Selectable::dequeue`].
 pub(crate) trait Selectable {
-    /// The lock that guards the case, if it has one. Time needs none.
+    /// The lock that guards the case, if it has one.
     fn lock(&self) -> Option<&RawSpin>;
 
     /// A look without the lock: whether [`Selectable::attempt`] would probably succeed. False means that it was not
     /// ready at that instant. A source that time fills has nothing to look at: it must be tried.
     fn looks_ready(&self) -> bool;
 
-    /// When the case becomes ready by itself.
+    /// Whether the case may become ready by itself, at some time.
+    fn is_timed(&self) -> bool;
+
+    /// When it does, as things stand. Whoever makes that earlier while nodes are queued ends their operations with
+    /// `Retry`; so a deadline that was read after queueing is not overslept.
     fn deadline(&self) -> Option<Instant>;
 
     /// Tries the case. With `can_wait` the node may be paired, and its waiter must have a waker.

@@ -1,5 +1,6 @@
 //! How an ordinary thread waits.
 
+use crate::clock::real_now;
 use crate::sys::prim::{AtomicBool, AtomicU32, Ordering};
 use std::future::Future;
 use std::pin::Pin;
@@ -71,6 +72,10 @@ impl Current {
         future.poll(&mut Context::from_waker(&self.waker))
     }
 
+    pub(super) fn waker(&self) -> Waker {
+        self.waker.clone()
+    }
+
     pub(super) fn park(&self) {
         while !self.parker.notified.swap(false, Ordering::AcqRel) {
             thread::park();
@@ -79,7 +84,7 @@ impl Current {
 
     pub(super) fn park_until(&self, deadline: Instant) {
         while !self.parker.notified.swap(false, Ordering::AcqRel) {
-            let left = deadline.saturating_duration_since(Instant::now());
+            let left = deadline.saturating_duration_since(real_now());
             if left.is_zero() {
                 return;
             }

@@ -1,55 +1,84 @@
 //! Deadlines: of a blocked goroutine, and inside futures.
 
 use super::block::suspendable;
-use crate::clock::TimerKey;
 use crate::clock::driver::fallback;
+use crate::clock::manual::{self, Manual};
+use crate::clock::{TimerKey, now, real_now};
 use crate::task::current::current_task;
 use crate::task::waker::waker;
 use crate::task::{Schedule, TaskRef};
 use std::fmt;
 use std::mem::ManuallyDrop;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::sync::atomic::Ordering;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Waker};
 use std::time::Instant;
 
-/// The timer of a goroutine blocked in `wait_deadline`. Lives on its stack.
-pub(super) struct Armed {
-    task: TaskRef,
-    key: TimerKey,
+/// The timer of a wait in `wait_deadline`. Lives on the waiter's stack.
+pub(super) enum Armed {
+    /// In the store of the goroutine's runtime.
+    Task { task: TaskRef, key: TimerKey },
+    /// With a clock that is moved by hand.
+    Manual { clock: Arc<Manual>, key: TimerKey },
 }
 
 impl Armed {
     pub(super) fn for_task(task: TaskRef, deadline: Instant) -> Self {
+        let waker = ManuallyDrop::into_inner(waker(task));
+        if let Some(clock) = manual::here() {
+            return Self::by_hand(clock, deadline, waker);
+        }
         // SAFETY: a goroutine that runs keeps its scheduler alive.
         let scheduler = unsafe { task.scheduler_ref() };
-        let (key, earliest) = scheduler.timers().insert(deadline, ManuallyDrop::into_inner(waker(task)));
+        let (key, earliest) = scheduler.timers().insert(deadline, waker);
         if earliest {
             scheduler.timer_moved();
         }
-        Self { task, key }
+        Self::Task { task, key }
+    }
+
+    pub(super) fn by_hand(clock: Arc<Manual>, deadline: Instant, waker: Waker) -> Self {
+        let key = clock.insert(deadline, waker);
+        clock.fire();
+        Self::Manual { clock, key }
+    }
+
+    /// The deadline has passed: whoever keeps a runtime's store pops the entry in any case, and a late wake of a
+    /// goroutine is but a spurious poll, so nobody need lock the store again for it.
+    pub(super) fn passed(self) {
+        match self {
+            Self::Task { .. } => std::mem::forget(self),
+            Self::Manual { .. } => {}
+        }
     }
 }
 
 impl Drop for Armed {
     fn drop(&mut self) {
-        // SAFETY: as above; an abandoned goroutine does not come here.
-        drop(unsafe { self.task.scheduler_ref() }.timers().cancel(self.key));
+        drop(match self {
+            // SAFETY: as above; an abandoned goroutine does not come here.
+            Self::Task { task, key } => unsafe { task.scheduler_ref() }.timers().cancel(*key),
+            Self::Manual { clock, key } => clock.cancel(*key),
+        });
     }
 }
 
 /// Whose timers an entry is in.
 #[derive(Clone)]
-enum Keeper {
+pub(crate) enum Keeper {
     Runtime(Arc<dyn Schedule>),
     Fallback,
+    Manual(Arc<Manual>),
 }
 
 impl Keeper {
-    /// The runtime of the goroutine that polls, or the process's own timer thread. The latter also for a
-    /// goroutine that blocks its thread instead of suspending: that may be the only worker there is, and then
-    /// nobody would look at the runtime's timers.
-    fn here() -> Self {
+    /// The clock that is moved by hand, where there is one; the runtime of the goroutine that polls; or the process's
+    /// own timer thread. The latter also for a goroutine that blocks its thread instead of suspending: that may be the
+    /// only worker there is, and then nobody would look at the runtime's timers.
+    pub(crate) fn here() -> Self {
+        if let Some(clock) = manual::here() {
+            return Keeper::Manual(clock);
+        }
         match suspendable() {
             // SAFETY: a goroutine that runs keeps its scheduler alive.
             Some(spot) => Keeper::Runtime(unsafe { spot.task.scheduler_ref() }.keep()),
@@ -57,7 +86,22 @@ impl Keeper {
         }
     }
 
-    fn insert(&self, at: Instant, waker: std::task::Waker) -> TimerKey {
+    /// The time by which it goes.
+    pub(crate) fn now(&self) -> Instant {
+        match self {
+            Keeper::Manual(clock) => clock.now(),
+            Keeper::Runtime(_) | Keeper::Fallback => real_now(),
+        }
+    }
+
+    fn insert(&self, at: Instant, waker: Waker) -> TimerKey {
+        let key = self.insert_quietly(at, waker);
+        self.settle();
+        key
+    }
+
+    /// Adds an entry without waking anybody. The caller calls [`Keeper::settle`], under no lock.
+    pub(crate) fn insert_quietly(&self, at: Instant, waker: Waker) -> TimerKey {
         match self {
             Keeper::Runtime(scheduler) => {
                 let (key, earliest) = scheduler.timers().insert(at, waker);
@@ -67,22 +111,40 @@ impl Keeper {
                 key
             }
             Keeper::Fallback => fallback().insert(at, waker).expect("the timer thread cannot be started"),
+            Keeper::Manual(clock) => clock.insert(at, waker),
+        }
+    }
+
+    /// Wakes what is due already, where nobody else would.
+    pub(crate) fn settle(&self) {
+        if let Keeper::Manual(clock) = self {
+            clock.fire();
+        }
+    }
+
+    /// The same without keeping it.
+    pub(crate) fn downgrade(&self) -> WeakKeeper {
+        match self {
+            Keeper::Runtime(scheduler) => WeakKeeper::Runtime(Arc::downgrade(scheduler)),
+            Keeper::Fallback => WeakKeeper::Fallback,
+            Keeper::Manual(clock) => WeakKeeper::Manual(Arc::downgrade(clock)),
         }
     }
 
     /// Whether [`Keeper::here`] would choose it again.
     fn is_here(&self) -> bool {
-        match (self, current_task()) {
-            (Keeper::Runtime(scheduler), Some(task)) => {
+        match (self, manual::here(), current_task()) {
+            (Keeper::Manual(clock), Some(here), _) => Arc::ptr_eq(clock, &here),
+            (Keeper::Runtime(scheduler), None, Some(task)) => {
                 std::ptr::eq(task.scheduler.load(Ordering::Relaxed), scheduler.anchor())
             }
-            (Keeper::Fallback, None) => true,
+            (Keeper::Fallback, None, None) => true,
             _ => false,
         }
     }
 
     /// Gives an entry another deadline and waker. False if it has fired.
-    fn update(&self, key: TimerKey, at: Instant, waker: &std::task::Waker) -> bool {
+    fn update(&self, key: TimerKey, at: Instant, waker: &Waker) -> bool {
         match self {
             Keeper::Runtime(scheduler) => match scheduler.timers().update(key, at, waker) {
                 Some(earlier) => {
@@ -94,15 +156,35 @@ impl Keeper {
                 None => false,
             },
             Keeper::Fallback => fallback().update(key, at, waker),
+            Keeper::Manual(clock) => clock.update(key, at, waker),
         }
     }
 
-    fn cancel(&self, key: TimerKey) {
-        // The waker comes back to be dropped here, outside the store's lock.
-        drop(match self {
+    /// Takes an entry out. `Some` is its waker, which will not be woken by it; `None` if it has fired.
+    pub(crate) fn cancel(&self, key: TimerKey) -> Option<Waker> {
+        match self {
             Keeper::Runtime(scheduler) => scheduler.timers().cancel(key),
             Keeper::Fallback => fallback().cancel(key),
-        });
+            Keeper::Manual(clock) => clock.cancel(key),
+        }
+    }
+}
+
+/// A keeper as one of its own entries refers to it.
+pub(crate) enum WeakKeeper {
+    Runtime(Weak<dyn Schedule>),
+    Fallback,
+    Manual(Weak<Manual>),
+}
+
+impl WeakKeeper {
+    /// `None` when it is gone, with all its entries.
+    pub(crate) fn upgrade(&self) -> Option<Keeper> {
+        match self {
+            Self::Runtime(scheduler) => scheduler.upgrade().map(Keeper::Runtime),
+            Self::Fallback => Some(Keeper::Fallback),
+            Self::Manual(clock) => clock.upgrade().map(Keeper::Manual),
+        }
     }
 }
 
@@ -110,7 +192,7 @@ struct Entry {
     keeper: Keeper,
     key: TimerKey,
     at: Instant,
-    waker: std::task::Waker,
+    waker: Waker,
 }
 
 /// A deadline as a part of a future. Cancelled when dropped.
@@ -133,7 +215,7 @@ impl Timer {
     /// Ready once `deadline` has passed; else the waker of `cx` is woken then. A later call may come with
     /// another waker and another deadline.
     pub(crate) fn poll_deadline(&mut self, cx: &mut Context<'_>, deadline: Instant) -> Poll<()> {
-        if Instant::now() >= deadline {
+        if now() >= deadline {
             self.cancel();
             return Poll::Ready(());
         }
@@ -158,7 +240,8 @@ impl Timer {
 
     fn cancel(&mut self) {
         if let Some(entry) = self.entry.take() {
-            entry.keeper.cancel(entry.key);
+            // The waker comes back to be dropped here, outside the store's lock.
+            drop(entry.keeper.cancel(entry.key));
         }
     }
 }
