@@ -7,15 +7,16 @@ mod common;
 mod hand;
 
 use common::{block_on, bounded, everywhere};
+use futures_core::Stream;
 use gosched::chan::{Receiver, bounded as channel, never};
 use gosched::time::{self, Timer};
-use gosched::{Select, go, select, select_async};
+use gosched::{JoinHandle, Select, go, go_async, select, select_async};
 use hand::{MS, by_hand, poll_once, until, until_asleep};
+use std::future::poll_fn;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::task::Poll;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -160,36 +161,44 @@ fn T05_reset_says_whether_a_value_was_still_to_come() {
     });
 }
 
-/// All ways to wait for a timer, each as a goroutine.
-fn receive_in_every_way(rx: &Receiver<Instant>) -> Vec<gosched::JoinHandle<Instant>> {
-    let receivers: Vec<_> = (0..6).map(|_| rx.clone()).collect();
-    let [a, b, c, d, e, f] = <[_; 6]>::try_from(receivers).unwrap();
-    vec![
-        go(move || a.recv().unwrap()),
-        go(move || b.recv_timeout(1000 * LONG).unwrap()),
-        go(move || select! { recv(b_never()) -> _ => unreachable!(), recv(c) -> time => time.unwrap() }),
+/// Ways to wait for a timer, each in a goroutine of its own.
+const WAYS: [fn(Receiver<Instant>) -> JoinHandle<Instant>; 7] = [
+    |rx| go(move || rx.recv().unwrap()),
+    |rx| go(move || rx.recv_timeout(1000 * LONG).unwrap()),
+    |rx| {
+        go(move || {
+            let quiet = never::<i32>();
+            select! { recv(quiet) -> _ => unreachable!(), recv(rx) -> time => time.unwrap() }
+        })
+    },
+    |rx| {
         go(move || {
             let mut select = Select::new();
-            select.recv(&d);
-            while select.ready() != 0 || d.is_empty() {}
-            d.recv().unwrap()
-        }),
-        gosched::go_async(async move { e.recv_async().await.unwrap() }),
-        gosched::go_async(async move {
-            select_async! { recv(f) -> time => time.unwrap(), recv(b_never()) -> _ => unreachable!() }
-        }),
-    ]
-}
-
-fn b_never() -> Receiver<i32> {
-    never()
-}
+            select.recv(&rx);
+            assert_eq!(select.ready(), 0);
+            rx.try_recv().unwrap()
+        })
+    },
+    |rx| go_async(async move { rx.recv_async().await.unwrap() }),
+    |rx| {
+        go_async(async move {
+            let quiet = never::<i32>();
+            select_async! { recv(rx) -> time => time.unwrap(), recv(quiet) -> _ => unreachable!() }
+        })
+    },
+    |rx| {
+        go_async(async move {
+            let mut stream = rx.into_stream();
+            poll_fn(|cx| Pin::new(&mut stream).poll_next(cx)).await.unwrap()
+        })
+    },
+];
 
 #[test]
 fn T05_a_receiver_that_waits_takes_the_new_time() {
     by_hand(|clock| {
-        let set: [fn(&Timer); 4] = [
-            // Earlier, from a time and from none; later first, which wakes nobody, then earlier.
+        // Earlier; from no time at all; later, which wakes nobody, and then earlier; and by a point in time.
+        let settings: [fn(&Timer); 4] = [
             |timer| assert!(timer.reset(MS)),
             |timer| {
                 assert!(timer.stop());
@@ -201,29 +210,19 @@ fn T05_a_receiver_that_waits_takes_the_new_time() {
             },
             |timer| assert!(timer.reset_at(time::now() + MS)),
         ];
-        for set in set {
-            let timers: Vec<_> = (0..6).map(|_| Timer::new(LONG)).collect();
-            let waiting: Vec<_> = timers
-                .iter()
-                .enumerate()
-                .map(|(way, timer)| receive_in_every_way(&never_but(way, timer.receiver())).swap_remove(way))
-                .collect();
-            // The second receiver's own time-out is no timer of its own: one wait, one timer.
-            until_asleep(clock, 6);
-            timers.iter().for_each(set);
+        for set in settings {
+            let timers = [(); WAYS.len()].map(|()| Timer::new(LONG));
+            let waiting: Vec<_> =
+                timers.iter().zip(WAYS).map(|(timer, way)| way(timer.receiver().clone())).collect();
+            until_asleep(clock, WAYS.len());
             let due = time::now() + MS;
-            until("all wait for the new time", || clock.next_timer() == Some(due));
+            timers.iter().for_each(set);
             clock.advance(MS);
             for (way, handle) in waiting.into_iter().enumerate() {
                 assert_eq!(handle.join().unwrap(), due, "way {way}");
             }
         }
     });
-}
-
-/// The receiver; made so that the other ways, which are started too, wait for nothing.
-fn never_but(_way: usize, rx: &Receiver<Instant>) -> Receiver<Instant> {
-    rx.clone()
 }
 
 #[test]
@@ -316,6 +315,16 @@ struct Account {
     received: AtomicUsize,
 }
 
+impl Account {
+    /// Each setting was received once, or prevented by one stop or reset that said so.
+    fn settle(&self) {
+        let [set, kept, received] =
+            [&self.set, &self.kept, &self.received].map(|counter| counter.load(Ordering::SeqCst));
+        assert_eq!(set, kept + received, "{kept} prevented, {received} received");
+        assert!(received > 0 && kept > 0, "{kept} prevented, {received} received");
+    }
+}
+
 fn count(counter: &AtomicUsize, yes: bool) {
     counter.fetch_add(usize::from(yes), Ordering::SeqCst);
 }
@@ -390,53 +399,40 @@ fn T14_each_setting_is_received_or_prevented_once() {
             handle.join().unwrap();
         }
         count(&account.kept, timer.stop());
-        let [set, kept, received] =
-            [&account.set, &account.kept, &account.received].map(|counter| counter.load(Ordering::SeqCst));
-        assert_eq!(set, kept + received, "{kept} prevented, {received} received");
-        assert!(received > 0 && kept > 0);
+        account.settle();
     });
 }
 
 #[test]
 fn storm_dropped_receives_lose_no_message() {
     everywhere(|| {
-        let timer = Arc::new(Timer::new(LONG));
-        let (tx, rx) = channel::<Instant>(1000);
+        let (timer, account) = (Arc::new(Timer::new(LONG)), Arc::new(Account::default()));
+        count(&account.set, true);
         let serving = go({
-            let timer = timer.clone();
+            let (timer, account) = (timer.clone(), account.clone());
             move || {
-                while let Ok(time) = timer.receiver().recv_timeout(Duration::from_secs(1)) {
-                    tx.send(time).unwrap();
+                while timer.receiver().recv_timeout(300 * MS).is_ok() {
+                    count(&account.received, true);
                 }
             }
         });
-        let (mut taken, mut sent) = (0, 0);
         for i in 0..3000 {
-            // Futures that wait, are woken, and are dropped at any of these moments.
+            // Futures that wait, are told, and are dropped at any of these moments.
             let mut doomed: Vec<_> = (0..3).map(|_| Box::pin(timer.receiver().recv_async())).collect();
-            let mut polled = |n: usize| {
-                doomed.iter_mut().take(n).filter(|future| poll_once(future.as_mut()).is_ready()).count()
-            };
-            taken += polled(i % 4);
-            let before = timer.reset(Duration::from_micros(i as u64 % 50));
-            sent += usize::from(!before);
-            taken += polled(0);
+            for future in doomed.iter_mut().take(i % 4) {
+                count(&account.received, poll_once(future.as_mut()).is_ready());
+            }
+            count(&account.set, true);
+            count(&account.kept, timer.reset(Duration::from_micros(i as u64 % 50)));
             if i % 3 == 0 {
                 gosched::yield_now();
-                taken += doomed
-                    .into_iter()
-                    .skip(2)
-                    .filter_map(|mut future| match poll_once(future.as_mut()) {
-                        Poll::Ready(time) => Some(time),
-                        Poll::Pending => None,
-                    })
-                    .count();
+                count(&account.received, poll_once(doomed[2].as_mut()).is_ready());
             }
         }
-        timer.reset(Duration::ZERO);
+        // The last one is for the goroutine, which all those that were dropped have not stopped.
         serving.join().unwrap();
-        // One setting for each that found the timer quiet; the first, of the construction, is among the others.
-        assert_eq!(taken + rx.try_iter().count(), sent + 1);
+        count(&account.kept, timer.stop());
+        account.settle();
     });
 }
 

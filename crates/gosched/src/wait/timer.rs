@@ -9,8 +9,8 @@ use crate::task::waker::waker;
 use crate::task::{Schedule, TaskRef};
 use std::fmt;
 use std::mem::ManuallyDrop;
-use std::sync::{Arc, Weak};
 use std::sync::atomic::Ordering;
+use std::sync::{Arc, Weak};
 use std::task::{Context, Poll, Waker};
 use std::time::Instant;
 

@@ -17,9 +17,12 @@ pub(crate) fn by_hand(body: fn(&Clock)) {
     let new = || Runtime::builder().workers(2);
     // SAFETY: the tests that use it hold nothing that is bound to a thread across a blocking call.
     let migrating = unsafe { new().migrate() };
-    for (mode, builder) in
-        [("one worker", new().workers(1)), ("two", new()), ("migrating", migrating), ("threads", new().os_threads())]
-    {
+    for (mode, builder) in [
+        ("one worker", new().workers(1)),
+        ("two", new()),
+        ("migrating", migrating),
+        ("threads", new().os_threads()),
+    ] {
         let clock = Clock::manual();
         let runtime = builder.clock(&clock).build().unwrap();
         let ran = catch_unwind(AssertUnwindSafe(|| {
