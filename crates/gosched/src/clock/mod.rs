@@ -171,13 +171,13 @@ impl Timers {
         heap.first() <= now
     }
 
-    /// Wakes all that is due at `now`, in the order of their deadlines; true if there was any. `due` is scratch
-    /// space, empty before and after.
-    pub(crate) fn fire(&self, now: Instant, due: &mut Vec<Waker>) -> bool {
-        let mut any = false;
+    /// Wakes all that is due at `now`, in the order of their deadlines; how many there were. `due` is scratch space,
+    /// empty before and after.
+    pub(crate) fn fire(&self, now: Instant, due: &mut Vec<Waker>) -> usize {
+        let mut count = 0;
         loop {
             let more = self.expire(now, due);
-            any |= !due.is_empty();
+            count += due.len();
             for waker in due.drain(..) {
                 // A foreign waker may panic. Its message is printed; neither the other timers nor the caller
                 // must suffer.
@@ -186,7 +186,7 @@ impl Timers {
                 }
             }
             if !more {
-                return any;
+                return count;
             }
         }
     }
@@ -215,13 +215,13 @@ fn epoch() -> Instant {
 }
 
 /// Nanoseconds since [`epoch`]. Instants before it count as zero, those beyond [`LATEST`] as that.
-fn to_nanos(at: Instant) -> u64 {
+pub(crate) fn to_nanos(at: Instant) -> u64 {
     let since = at.saturating_duration_since(epoch());
     u64::try_from(since.as_nanos()).unwrap_or(LATEST).min(LATEST)
 }
 
 /// The instant of a number that [`to_nanos`] returned.
-fn to_instant(nanos: u64) -> Instant {
+pub(crate) fn to_instant(nanos: u64) -> Instant {
     let mut since = Duration::from_nanos(nanos);
     loop {
         // Systems whose instants end before 584 years get a nearer one, at which nothing will be due yet.

@@ -69,6 +69,14 @@ impl Worker {
         let rounds = self.spin.get();
         let mut short = false;
         for round in 0..rounds {
+            // Now and then only, and it is no reason to spin longer: whoever spins waits for a partner's answer. When the
+            // next timer is due is known, and one can sleep until then.
+            if round % 16 == 0
+                && self.fire_timers()
+                && let Some(task) = self.look()
+            {
+                return Search::Found(task);
+            }
             if let Some(task) = self.look() {
                 // It paid off (or cost nothing): spin longer the next time.
                 if round > 0 {
@@ -94,7 +102,6 @@ impl Worker {
 
     /// Everything but other workers' queues.
     fn look(&self) -> Option<TaskRef> {
-        self.fire_timers();
         self.next().or_else(|| self.take_injected())
     }
 
@@ -213,7 +220,7 @@ impl Worker {
     }
 
     fn wake_up_time(&self, nap: bool, keeps: bool) -> Option<Instant> {
-        let due = self.shared.timers.next();
+        let due = self.shared.timers.next().map(|due| due.max(self.shared.timers_paused_until()));
         let due = if keeps { due } else { due.map(|due| due + KEEPER_SLACK) };
         if !nap {
             return due;

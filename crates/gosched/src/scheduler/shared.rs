@@ -2,7 +2,7 @@
 
 use super::idle::Idle;
 use super::worker::Worker;
-use crate::clock::Timers;
+use crate::clock::{Timers, to_instant, to_nanos};
 use crate::clock::manual::Manual;
 use crate::fiber::coro::Backend;
 use crate::queue::batch::Batch;
@@ -18,6 +18,7 @@ use std::io::Write as _;
 use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Weak};
 use std::thread::Thread;
+use std::time::Instant;
 
 /// How a runtime was asked to be.
 #[derive(Clone, Debug)]
@@ -112,6 +113,8 @@ pub(crate) struct Shared {
     starved_why: Mutex<Option<Arc<str>>>,
     pub(crate) idle: Idle,
     pub(crate) timers: Timers,
+    /// See [`Shared::timers_paused_until`].
+    timers_paused: AtomicU64,
     /// One more than the number of the worker that sleeps until the earliest timer; 0 for none.
     pub(crate) keeper: AtomicU32,
     pub(crate) closing: AtomicBool,
@@ -137,6 +140,7 @@ impl Shared {
             starved_why: Mutex::new(None),
             idle: Idle::new(config.workers),
             timers: Timers::new(),
+            timers_paused: AtomicU64::new(0),
             keeper: AtomicU32::new(0),
             closing: AtomicBool::new(false),
             discarding: AtomicUsize::new(0),
@@ -150,6 +154,18 @@ impl Shared {
         // SAFETY: nobody else has seen it yet, and an Arc's content does not move.
         unsafe { shared.anchor.set(&*shared) };
         shared
+    }
+
+    /// Until when nobody looks at the timers.
+    #[inline]
+    pub(super) fn timers_paused_until(&self) -> Instant {
+        // Relaxed: a look too many or too few does no harm.
+        to_instant(self.timers_paused.load(Ordering::Relaxed))
+    }
+
+    #[inline]
+    pub(super) fn pause_timers(&self, until: Instant) {
+        self.timers_paused.store(to_nanos(until), Ordering::Relaxed);
     }
 
     /// The worker of this runtime that runs on this thread.

@@ -13,7 +13,6 @@ use std::time::{Duration, Instant};
 
 /// The time was up before the future had ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
 pub struct Elapsed;
 
 impl fmt::Display for Elapsed {

@@ -1,0 +1,320 @@
+//! `time::clock`: the clock that a test moves by hand (FEATURES T16, and "a clock that a test can replace").
+#![cfg(not(loom))]
+#![allow(non_snake_case)]
+
+mod common;
+#[path = "common/hand.rs"]
+mod hand;
+
+use common::{block_on, bounded, everywhere, panic_text};
+use gosched::chan::{RecvTimeoutError, SendTimeoutError, after, bounded as channel, tick};
+use gosched::sync::{Condvar, Mutex};
+use gosched::time::clock::Clock;
+use gosched::time::{self, sleep, sleep_async};
+use gosched::{Runtime, Select, go, go_async, select, select_async};
+use hand::{MS, by_hand, poll_once, until, until_asleep};
+use std::pin::pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::task::{Context, Wake, Waker};
+use std::thread;
+use std::time::{Duration, Instant};
+
+const LONG: Duration = Duration::from_secs(3600);
+
+#[test]
+fn the_machine_s_clock_is_the_default_and_monotonic() {
+    everywhere(|| {
+        let _other = Clock::manual();
+        let mut last = Instant::now();
+        for _ in 0..1000 {
+            let now = time::now();
+            assert!(now >= last && now <= Instant::now());
+            last = now;
+        }
+    });
+}
+
+#[test]
+fn it_stands_still_until_it_is_moved_and_never_goes_back() {
+    let clock = Clock::manual();
+    let (start, same) = (clock.now(), clock.clone());
+    thread::sleep(MS);
+    assert_eq!(clock.now(), start);
+    clock.advance(MS);
+    assert_eq!(same.now(), start + MS);
+    clock.advance_to(start);
+    assert_eq!(clock.now(), start + MS);
+    clock.advance_to(start + 5 * MS);
+    assert_eq!(clock.now(), start + 5 * MS);
+    assert!(start <= Instant::now());
+    panic_text(|| clock.advance(Duration::MAX));
+}
+
+/// Operations with a time in them, which end when an hour has passed.
+const TIMED: [fn(); 11] = [
+    || sleep(LONG),
+    || time::sleep_until(time::now() + LONG),
+    || gosched::wait(sleep_async(LONG)),
+    || drop(after(LONG).recv().unwrap()),
+    || drop(tick(LONG).recv().unwrap()),
+    || {
+        let (_tx, rx) = channel::<i32>(1);
+        assert_eq!(rx.recv_timeout(LONG), Err(RecvTimeoutError::Timeout));
+    },
+    || {
+        let (tx, _rx) = channel(0);
+        assert_eq!(tx.send_timeout(1, LONG), Err(SendTimeoutError::Timeout(1)));
+    },
+    || {
+        let (_tx, rx) = channel::<i32>(1);
+        select! { recv(rx) -> _ => unreachable!(), default(LONG) => {} }
+    },
+    || {
+        let (_tx, rx) = channel::<i32>(1);
+        let mut select = Select::new();
+        select.recv(&rx);
+        select.select_timeout(LONG).map(drop).unwrap_err();
+    },
+    || {
+        let (lock, condvar) = (Mutex::new(()), Condvar::new());
+        assert!(condvar.wait_for(&mut lock.lock(), LONG).timed_out());
+    },
+    || {
+        let lock = Mutex::new(());
+        let _held = lock.lock();
+        assert!(lock.try_lock_for(LONG).is_none());
+    },
+];
+
+#[test]
+fn all_that_waits_for_a_time_goes_by_it() {
+    by_hand(|clock| {
+        let start = time::now();
+        let waiting: Vec<_> = TIMED.iter().map(|wait| go(wait)).collect();
+        let polled = go_async(async {
+            let (_tx, rx) = channel::<i32>(1);
+            select_async! { recv(rx) -> _ => unreachable!(), default(LONG) => {} }
+        });
+        until_asleep(clock, TIMED.len() + 1);
+        clock.advance(LONG - MS);
+        for _ in 0..100 {
+            gosched::yield_now();
+        }
+        assert_eq!(clock.timers(), TIMED.len() + 1);
+        assert_eq!(clock.next_timer(), Some(start + LONG));
+        clock.advance(MS);
+        waiting.into_iter().for_each(|handle| handle.join().unwrap());
+        polled.join().unwrap();
+        assert_eq!((clock.timers(), clock.next_timer()), (0, None));
+    });
+}
+
+#[test]
+fn a_thread_that_has_entered_it_goes_by_it() {
+    bounded(|| {
+        let clock = Clock::manual();
+        let threads: Vec<_> = TIMED
+            .into_iter()
+            .map(|wait| {
+                let clock = clock.clone();
+                thread::spawn(move || {
+                    let _here = clock.enter();
+                    assert_eq!(time::now(), clock.now());
+                    wait();
+                })
+            })
+            .collect();
+        until_asleep(&clock, TIMED.len());
+        clock.advance(LONG);
+        threads.into_iter().for_each(|thread| thread.join().unwrap());
+        let before = Instant::now();
+        assert!(time::now() >= before, "this thread has not entered it");
+    });
+}
+
+#[test]
+fn entering_is_for_threads_and_once() {
+    let clock = Clock::manual();
+    {
+        let _here = clock.enter();
+        assert!(panic_text(|| clock.enter()).contains("already"));
+        clock.advance(LONG);
+        assert_eq!(time::now(), clock.now());
+    }
+    assert!(time::now() < clock.now());
+    everywhere(|| {
+        assert!(panic_text(|| Clock::manual().enter()).contains("its runtime"));
+    });
+}
+
+#[test]
+fn an_executor_of_others_on_such_a_thread_goes_by_it() {
+    bounded(|| {
+        let clock = Clock::manual();
+        let thread = thread::spawn({
+            let clock = clock.clone();
+            move || {
+                let _here = clock.enter();
+                block_on(async {
+                    sleep_async(LONG).await;
+                    after(LONG).recv_async().await.unwrap();
+                });
+            }
+        });
+        for _ in 0..2 {
+            until_asleep(&clock, 1);
+            clock.advance(LONG);
+        }
+        thread.join().unwrap();
+    });
+}
+
+#[test]
+fn two_runtimes_with_their_own_clocks() {
+    bounded(|| {
+        let run = |clock: &Clock| {
+            let runtime = Runtime::builder().workers(1).clock(clock).build().unwrap();
+            thread::spawn(move || runtime.run(|| sleep(LONG)))
+        };
+        let (slow, quick) = (Clock::manual(), Clock::manual());
+        let (sleeper, woken) = (run(&slow), run(&quick));
+        until_asleep(&slow, 1);
+        until_asleep(&quick, 1);
+        quick.advance(LONG);
+        woken.join().unwrap();
+        assert_eq!(slow.timers(), 1);
+        slow.advance(LONG);
+        sleeper.join().unwrap();
+    });
+}
+
+#[test]
+fn a_blocking_call_goes_by_the_machine_s() {
+    by_hand(|clock| {
+        gosched::blocking(|| sleep(MS));
+        assert_eq!(clock.timers(), 0);
+    });
+}
+
+#[test]
+fn who_waits_decides_on_the_clock() {
+    by_hand(|clock| {
+        let timer = Arc::new(time::Timer::new(MS));
+        // The machine's clock has long passed that time: a thread of no runtime gets the message.
+        thread::sleep(2 * MS);
+        assert!(timer.receiver().try_recv().is_err());
+        let there = timer.clone();
+        let thread = thread::spawn(move || there.receiver().recv());
+        assert_eq!(gosched::blocking(|| thread.join().unwrap()), Ok(clock.now() + MS));
+        clock.advance(MS);
+        assert!(timer.receiver().try_recv().is_err());
+    });
+}
+
+/// Counts its wakes.
+#[derive(Default)]
+struct Wakes(AtomicUsize);
+
+impl Wake for Wakes {
+    fn wake(self: Arc<Self>) {
+        self.0.fetch_add(1, Ordering::SeqCst);
+    }
+}
+
+#[test]
+fn moving_it_wakes_what_is_due_and_nothing_else() {
+    let clock = Clock::manual();
+    let _here = clock.enter();
+    let wakes: Vec<Arc<Wakes>> = (0..50).map(|_| Arc::default()).collect();
+    let mut sleeps: Vec<_> = (0..50).map(|i| Box::pin(sleep_async(i * 7 % 50 * MS + MS))).collect();
+    for (sleep, wakes) in sleeps.iter_mut().zip(&wakes) {
+        let waker = Waker::from(wakes.clone());
+        assert!(sleep.as_mut().poll(&mut Context::from_waker(&waker)).is_pending());
+    }
+    drop(sleeps.split_off(40));
+    assert_eq!(clock.timers(), 40);
+    for step in 1..=50 {
+        clock.advance(MS);
+        for (i, wakes) in wakes.iter().enumerate() {
+            let due = i < 40 && i * 7 % 50 < step;
+            assert_eq!(wakes.0.load(Ordering::SeqCst), usize::from(due), "sleep {i} after {step} ms");
+        }
+    }
+    assert!(sleeps.iter_mut().all(|sleep| poll_once(sleep.as_mut()).is_ready()));
+}
+
+#[test]
+fn a_waker_may_use_the_clock() {
+    struct Again(Clock);
+    impl Wake for Again {
+        fn wake(self: Arc<Self>) {
+            self.0.advance(MS);
+        }
+    }
+    let clock = Clock::manual();
+    let _here = clock.enter();
+    let start = clock.now();
+    let mut sleeps = [1, 2, 3].map(|ms| Box::pin(sleep_async(ms * MS)));
+    for sleep in &mut sleeps {
+        let waker = Waker::from(Arc::new(Again(clock.clone())));
+        assert!(sleep.as_mut().poll(&mut Context::from_waker(&waker)).is_pending());
+    }
+    clock.advance(MS);
+    assert_eq!(clock.now(), start + 4 * MS);
+    assert!(pin!(sleep_async(MS)).as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending());
+}
+
+#[test]
+fn storm_nobody_oversleeps_a_clock_that_moves_meanwhile() {
+    by_hand(|clock| {
+        let done = Arc::new(AtomicBool::new(false));
+        let mover = thread::spawn({
+            let (clock, done) = (clock.clone(), done.clone());
+            move || {
+                while !done.load(Ordering::SeqCst) {
+                    clock.advance(Duration::from_micros(1));
+                }
+            }
+        });
+        let sleepers: Vec<_> = (0..4u32)
+            .map(|way| {
+                go(move || {
+                    for i in 0..1000 {
+                        let duration = Duration::from_micros(i % 3);
+                        let start = time::now();
+                        match way {
+                            0 => sleep(duration),
+                            1 => gosched::wait(sleep_async(duration)),
+                            2 => drop(after(duration).recv().unwrap()),
+                            _ => select! { recv(after(duration)) -> time => drop(time.unwrap()) },
+                        }
+                        assert!(time::now() >= start + duration);
+                    }
+                })
+            })
+            .collect();
+        sleepers.into_iter().for_each(|sleeper| sleeper.join().unwrap());
+        done.store(true, Ordering::SeqCst);
+        gosched::blocking(|| mover.join().unwrap());
+        until("no timer is left", || clock.timers() == 0);
+    });
+}
+
+#[test]
+fn a_clock_outlives_its_runtime_and_its_sleepers() {
+    bounded(|| {
+        let clock = Clock::manual();
+        let runtime = Runtime::builder().workers(2).clock(&clock).build().unwrap();
+        runtime.run(|| {
+            for _ in 0..10 {
+                go(|| sleep(LONG));
+                go_async(sleep_async(LONG));
+            }
+        });
+        drop(runtime);
+        // Nobody is there to be woken, and nothing bad comes of it.
+        clock.advance(2 * LONG);
+        assert_eq!(clock.timers(), 0);
+    });
+}
