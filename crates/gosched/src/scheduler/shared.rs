@@ -2,8 +2,8 @@
 
 use super::idle::Idle;
 use super::worker::Worker;
-use crate::clock::{Timers, to_instant, to_nanos};
 use crate::clock::manual::Manual;
+use crate::clock::{Timers, to_instant, to_nanos};
 use crate::fiber::coro::Backend;
 use crate::queue::batch::Batch;
 use crate::queue::inbox::Inbox;
