@@ -47,7 +47,8 @@ fn run(row: &str, n: impl Fn(u64) -> u64) {
         "blocked" => blocked(n(1_000_000), false),
         "blocked_async" => blocked(n(1_000_000), true),
         "idle" => idle(n(1000)),
-        "sleepers" => sleepers(n(10_000), 10),
+        "sleepers" => sleepers(n(10_000), 10, false),
+        "sleepers_async" => sleepers(n(10_000), 10, true),
         row => panic!("no row {row}"),
     }
 }
@@ -291,7 +292,7 @@ fn idle(n: u64) {
 }
 
 /// Goroutines that sleep `rounds` times a random 1 to 100 ms: processor time in all, and how late they wake.
-fn sleepers(n: u64, rounds: u64) {
+fn sleepers(n: u64, rounds: u64, is_async: bool) {
     let begin = Instant::now();
     let (late, latest) = (Arc::new(AtomicU64::new(0)), Arc::new(AtomicU64::new(0)));
     let wg = WaitGroup::new();
@@ -299,7 +300,7 @@ fn sleepers(n: u64, rounds: u64) {
     let rounds = std::env::var("ROUNDS").map_or(rounds, |r| r.parse().unwrap());
     for i in 0..n {
         let (wg, late, latest) = (wg.clone(), late.clone(), latest.clone());
-        go(move || {
+        let body = async move {
             let mut random = (i + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15);
             let (mut sum, mut worst) = (0, 0);
             for _ in 0..rounds {
@@ -308,7 +309,10 @@ fn sleepers(n: u64, rounds: u64) {
                 random ^= random << 17;
                 let duration = Duration::from_micros(1000 + random % 99_000);
                 let due = Instant::now() + duration;
-                gosched::time::sleep(duration);
+                match is_async {
+                    true => gosched::time::sleep_async(duration).await,
+                    false => gosched::time::sleep(duration),
+                }
                 let by = due.elapsed().as_nanos() as u64;
                 sum += by;
                 worst = worst.max(by);
@@ -316,7 +320,11 @@ fn sleepers(n: u64, rounds: u64) {
             late.fetch_add(sum, Ordering::Relaxed);
             latest.fetch_max(worst, Ordering::Relaxed);
             wg.done();
-        });
+        };
+        match is_async {
+            true => drop(go_async(body)),
+            false => drop(go(move || gosched::wait(body))),
+        }
     }
     wg.wait();
     let (wall, cpu) = (begin.elapsed(), util::cpu());

@@ -59,7 +59,7 @@ pub struct Clock {
 }
 
 /// No timer.
-const NEVER: u64 = u64::MAX;
+pub(crate) const NEVER: u64 = u64::MAX;
 /// The latest deadline that can be told from none, 584 years after the process began.
 const LATEST: u64 = u64::MAX - 1;
 /// How many timers expire per hold of the lock.
@@ -144,10 +144,16 @@ impl Timers {
     /// When the earliest timer is due. One atomic read.
     #[inline]
     pub(crate) fn next(&self) -> Option<Instant> {
-        match self.earliest.load(Ordering::SeqCst) {
+        match self.next_nanos() {
             NEVER => None,
             at => Some(to_instant(at)),
         }
+    }
+
+    /// The same as [`to_nanos`] counts, or [`NEVER`].
+    #[inline]
+    pub(crate) fn next_nanos(&self) -> u64 {
+        self.earliest.load(Ordering::SeqCst)
     }
 
     /// Takes the wakers of timers that are due at `now`, in the order of their deadlines, and appends them

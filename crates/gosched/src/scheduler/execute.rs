@@ -122,7 +122,11 @@ impl Worker {
 
     fn fibers<R>(&self, f: impl FnOnce(&mut Vec<FiberRef>) -> R) -> R {
         // SAFETY: only this thread uses the list, and `f` is a short closure that does not come back here.
-        f(unsafe { &mut *self.fibers.get() })
+        let fibers = unsafe { &mut *self.fibers.get() };
+        let result = f(fibers);
+        // One that was taken out has been used when it comes back.
+        self.trimmed.set(self.trimmed.get().min(fibers.len()));
+        result
     }
 
     /// A fiber has no job any more.
@@ -152,8 +156,14 @@ impl Worker {
 
     /// Gives back what deep calls have touched on the fibers kept here. Before sleeping.
     pub(super) fn trim(&self) {
-        // SAFETY: the fibers kept here have no job.
-        self.fibers(|fibers| fibers.iter().for_each(|fiber| unsafe { fiber.trim() }));
+        let trimmed = self.trimmed.get();
+        self.fibers(|fibers| {
+            for fiber in &fibers[trimmed..] {
+                // SAFETY: the fibers kept here have no job.
+                unsafe { fiber.trim() };
+            }
+        });
+        self.trimmed.set(self.fibers(|fibers| fibers.len()));
     }
 
     /// Gives the fibers kept here back.

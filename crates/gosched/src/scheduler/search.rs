@@ -7,6 +7,7 @@
 use super::idle::Left;
 use super::shared::Remote;
 use super::worker::Worker;
+use crate::clock::{NEVER, real_now, to_instant};
 use crate::task::TaskRef;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
@@ -220,14 +221,17 @@ impl Worker {
     }
 
     fn wake_up_time(&self, nap: bool, keeps: bool) -> Option<Instant> {
-        let due = self.shared.timers.next().map(|due| due.max(self.shared.timers_paused_until()));
+        let due = match self.shared.timers.next_nanos() {
+            NEVER => None,
+            due => Some(to_instant(due.max(self.shared.timers_paused_until()))),
+        };
         let due = if keeps { due } else { due.map(|due| due + KEEPER_SLACK) };
         if !nap {
             return due;
         }
         let doublings = self.nap.get();
         self.nap.set((doublings + 1).min(NAP_DOUBLINGS));
-        let end = Instant::now() + NAP * (1 << doublings);
+        let end = real_now() + NAP * (1 << doublings);
         Some(due.map_or(end, |due| due.min(end)))
     }
 
@@ -236,7 +240,7 @@ impl Worker {
             match until {
                 None => std::thread::park(),
                 Some(until) => {
-                    let left = until.saturating_duration_since(Instant::now());
+                    let left = until.saturating_duration_since(real_now());
                     if left.is_zero() {
                         return;
                     }

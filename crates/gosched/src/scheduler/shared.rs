@@ -3,7 +3,7 @@
 use super::idle::Idle;
 use super::worker::Worker;
 use crate::clock::manual::Manual;
-use crate::clock::{Timers, to_instant, to_nanos};
+use crate::clock::Timers;
 use crate::fiber::coro::Backend;
 use crate::queue::batch::Batch;
 use crate::queue::inbox::Inbox;
@@ -18,7 +18,6 @@ use std::io::Write as _;
 use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Weak};
 use std::thread::Thread;
-use std::time::Instant;
 
 /// How a runtime was asked to be.
 #[derive(Clone, Debug)]
@@ -156,16 +155,16 @@ impl Shared {
         shared
     }
 
-    /// Until when nobody looks at the timers.
+    /// Until when nobody looks at the timers, as the clock counts nanoseconds.
     #[inline]
-    pub(super) fn timers_paused_until(&self) -> Instant {
+    pub(super) fn timers_paused_until(&self) -> u64 {
         // Relaxed: a look too many or too few does no harm.
-        to_instant(self.timers_paused.load(Ordering::Relaxed))
+        self.timers_paused.load(Ordering::Relaxed)
     }
 
     #[inline]
-    pub(super) fn pause_timers(&self, until: Instant) {
-        self.timers_paused.store(to_nanos(until), Ordering::Relaxed);
+    pub(super) fn pause_timers(&self, until: u64) {
+        self.timers_paused.store(until, Ordering::Relaxed);
     }
 
     /// The worker of this runtime that runs on this thread.

@@ -1,7 +1,7 @@
 //! The worker: its queues, and which goroutine it runs next.
 
 use super::shared::{Remote, Shared};
-use crate::clock::real_now;
+use crate::clock::{NEVER, real_now, to_nanos};
 use crate::fiber::coro::FiberRef;
 use crate::queue::Linked;
 use crate::queue::fifo::Fifo;
@@ -13,7 +13,6 @@ use std::ptr::NonNull;
 use std::sync::Arc;
 use std::sync::atomic::{Ordering, fence};
 use std::task::Waker;
-use std::time::Duration;
 
 /// Every so many ticks a worker looks at timers and the injector first (Go's 61), so that goroutines which
 /// keep each other busy starve nobody.
@@ -28,9 +27,9 @@ const SLOT_TURNS: u32 = 61;
 
 /// How many timers due at one look are many.
 const MANY_TIMERS: usize = 4;
-/// How long after such a look the timers are left alone. Sleeping and being woken costs a worker some 10 us of processor
+/// How many nanoseconds after such a look the timers are left alone. Sleeping and being woken costs a worker some 10 us of processor
 /// time, so with timers as close as this allows that is a few percent.
-const TIMER_PAUSE: Duration = Duration::from_micros(200);
+const TIMER_PAUSE: u64 = 200_000;
 
 /// A worker's own half. Only its thread uses it (whoever holds the baton, with the threads backend), from the
 /// loop and, through the context, from the goroutine that is running; so the cells are never used by two
@@ -57,6 +56,8 @@ pub(crate) struct Worker {
     pub(super) stash: Cell<Option<TaskRef>>,
     /// Fibers without a job.
     pub(super) fibers: UnsafeCell<Vec<FiberRef>>,
+    /// How many of them, from the bottom, have not been used since they were trimmed.
+    pub(super) trimmed: Cell<usize>,
     pub(super) random: Cell<u64>,
     /// How long the next search spins, and the next nap lasts.
     pub(super) spin: Cell<u32>,
@@ -80,6 +81,7 @@ impl Worker {
             pinned: Fifo::new(),
             stash: Cell::new(None),
             fibers: UnsafeCell::new(Vec::new()),
+            trimmed: Cell::new(0),
             random: Cell::new(0x9e37_79b9_7f4a_7c15_u64.wrapping_mul(index as u64 + 1) | 1),
             spin: Cell::new(super::search::SPIN_START),
             nap: Cell::new(0),
@@ -320,16 +322,19 @@ impl Worker {
     /// workers are not woken for each of them.
     pub(super) fn fire_timers(&self) -> bool {
         let shared = &self.shared;
-        let Some(next) = shared.timers.next() else { return false };
+        let wanted = shared.timers.next_nanos();
+        if wanted == NEVER {
+            return false;
+        }
         let now = real_now();
-        if next > now || shared.timers_paused_until() > now {
+        if wanted.max(shared.timers_paused_until()) > to_nanos(now) {
             return false;
         }
         let mut due = self.due.take();
         let count = shared.timers.fire(now, &mut due);
         self.due.set(due);
         if count >= MANY_TIMERS {
-            shared.pause_timers(now + TIMER_PAUSE);
+            shared.pause_timers(to_nanos(now) + TIMER_PAUSE);
         }
         count > 0
     }
