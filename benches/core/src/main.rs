@@ -297,7 +297,6 @@ fn sleepers(n: u64, rounds: u64, is_async: bool) {
     let (late, latest) = (Arc::new(AtomicU64::new(0)), Arc::new(AtomicU64::new(0)));
     let wg = WaitGroup::new();
     wg.add(n as usize);
-    let rounds = std::env::var("ROUNDS").map_or(rounds, |r| r.parse().unwrap());
     for i in 0..n {
         let (wg, late, latest) = (wg.clone(), late.clone(), latest.clone());
         let body = async move {
@@ -330,8 +329,6 @@ fn sleepers(n: u64, rounds: u64, is_async: bool) {
     let (wall, cpu) = (begin.elapsed(), util::cpu());
     out("sleepers_wall", wall.as_secs_f64(), "s");
     out("sleepers_cpu", cpu, "s");
-    let text = std::fs::read_to_string("/proc/self/status").unwrap();
-    text.lines().filter(|l| l.contains("ctxt")).for_each(|l| eprintln!("{l}"));
     out("sleepers_late_mean", late.load(Ordering::Relaxed) as f64 / (n * rounds) as f64 / 1e6, "ms");
     out("sleepers_late_worst", latest.load(Ordering::Relaxed) as f64 / 1e6, "ms");
 }

@@ -120,8 +120,8 @@ fn T06_a_dropped_handle_changes_nothing_and_f_goes_with_the_timer() {
 fn T06_on_a_plain_thread_it_runs_on_the_default_runtime_or_the_entered_one() {
     bounded(|| {
         let (count, f) = counter();
-        let _timer = after_func(MS, f);
         let start = Instant::now();
+        let _timer = after_func(MS, f);
         until("it has run", || runs(&count) == 1);
         assert!(start.elapsed() >= MS);
         // That runtime is known by its clock, which stands still; the thread's goes on.

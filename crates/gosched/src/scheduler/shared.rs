@@ -2,8 +2,8 @@
 
 use super::idle::Idle;
 use super::worker::Worker;
-use crate::clock::manual::Manual;
 use crate::clock::Timers;
+use crate::clock::manual::Manual;
 use crate::fiber::coro::Backend;
 use crate::queue::batch::Batch;
 use crate::queue::inbox::Inbox;

@@ -21,6 +21,7 @@
 
 use super::shared::Shared;
 use super::worker::Worker;
+use crate::clock::real_now;
 use crate::sys::threads::ThreadFate;
 use crate::task::body::VTable;
 use crate::task::current::set_context;
@@ -29,7 +30,7 @@ use crate::task::state::Parked;
 use crate::task::{Schedule, TaskRef, pool};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// How long a shutdown waits for goroutines that are running to come back to the scheduler.
 const PATIENCE: Duration = Duration::from_millis(100);
@@ -49,6 +50,7 @@ impl Worker {
         self.remote().set_thread(std::thread::current());
         // Without one an overflow is reported by a plain crash: not worth failing for.
         let _ = crate::fiber::overflow::ensure_alt_stack();
+        crate::sys::threads::wake_in_time();
         set_context(self.context_ptr());
         let abort = AbortOnUnwind;
         self.run();
@@ -88,13 +90,13 @@ impl Shared {
         let _keep = KeepUnlessSettled(self);
         // A goroutine that drops its own runtime runs on one of the workers: that one stops later.
         let awaited = self.remotes.len() - usize::from(self.local().is_some());
-        let deadline = Instant::now() + PATIENCE;
+        let deadline = real_now() + PATIENCE;
         for round in 0u32.. {
             let stopped = self.stopped.load(Ordering::SeqCst) >= awaited;
             if stopped {
                 self.end_all();
             }
-            if (stopped && self.is_settled()) || Instant::now() >= deadline {
+            if (stopped && self.is_settled()) || real_now() >= deadline {
                 break;
             }
             match round {

@@ -31,7 +31,7 @@ pub use timer::Timer;
 
 /// The time.
 ///
-/// That of the machine, unless a test has given this goroutine's runtime, or this thread, a [clock](clock) of its own.
+/// That of the machine, unless a test has given this goroutine's runtime, or this thread, a [clock] of its own.
 /// Everything in the library that waits for a time goes by the same clock, so programs that are to be tested with one
 /// call this and not `Instant::now`.
 ///
