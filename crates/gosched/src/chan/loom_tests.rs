@@ -2,13 +2,14 @@
 //!
 //! `RUSTFLAGS="--cfg loom" LOOM_MAX_PREEMPTIONS=2 cargo test -p gosched --lib --release loom_`
 
-use super::{RecvError, TryRecvError, TrySendError, bounded};
+use super::{Receiver, RecvError, TryRecvError, TrySendError, bounded};
 use crate::select::__private::{RecvArm, SendArm, Wait, select_async};
 use loom::future::block_on;
 use loom::thread;
 use std::future::Future;
 use std::pin::{Pin, pin};
 use std::task::{Context, Poll, Waker};
+use std::time::Instant;
 
 fn poll_once<F: Future>(future: Pin<&mut F>) -> Poll<F::Output> {
     future.poll(&mut Context::from_waker(Waker::noop()))
@@ -178,5 +179,56 @@ fn loom_waker_exchange_against_a_claim() {
             }
             Poll::Pending => assert_eq!(sent, Err(TrySendError::Full(1))),
         }
+    });
+}
+
+/// A timer that never fires unless it is set, and a time that has passed. (In a model no deadline ever comes.)
+fn quiet_timer() -> (Receiver<Instant>, Instant) {
+    (Receiver::timed(None, None), Instant::now())
+}
+
+#[test]
+fn loom_t18_setting_a_timer_reaches_whoever_waits() {
+    loom::model(|| {
+        let (rx, past) = quiet_timer();
+        let waits = rx.clone();
+        let receiver = thread::spawn(move || block_on(waits.recv_async()));
+        assert!(rx.set_timer(Some(past), None));
+        assert_eq!(receiver.join().unwrap(), Ok(past));
+        assert!(!rx.stop_timer());
+    });
+}
+
+#[test]
+fn loom_t18_setting_a_timer_reaches_a_select() {
+    loom::model(|| {
+        let (rx, past) = quiet_timer();
+        let waits = rx.clone();
+        let receiver = thread::spawn(move || {
+            let (tx, quiet) = bounded::<u8>(0);
+            let arms = (RecvArm::new(&quiet), (RecvArm::new(&waits), ()));
+            let (index, (_, (arm, ()))) = block_on(select_async(false, Wait::Forever, arms));
+            assert_eq!((index, arm.take()), (Some(1), Ok(past)));
+            drop(tx);
+        });
+        rx.set_timer(Some(past), None);
+        receiver.join().unwrap();
+    });
+}
+
+#[test]
+fn loom_t14_a_message_is_received_or_stopped_and_a_dropped_receive_takes_none() {
+    loom::model(|| {
+        let (rx, past) = quiet_timer();
+        let waits = rx.clone();
+        let receiver = thread::spawn(move || {
+            let mut future = Box::pin(waits.recv_async());
+            let first = poll_once(future.as_mut()).is_ready();
+            first || poll_once(future.as_mut()).is_ready()
+        });
+        let before = rx.set_timer(Some(past), None);
+        let stopped = rx.stop_timer();
+        let received = receiver.join().unwrap();
+        assert!(before && stopped != received);
     });
 }

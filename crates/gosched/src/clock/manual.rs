@@ -79,7 +79,8 @@ impl Manual {
     /// Moves the time on by `duration` and wakes what is due then.
     pub(crate) fn advance(&self, duration: Duration) {
         let nanos = u64::try_from(duration.as_nanos()).expect("a clock cannot be moved by centuries");
-        let moved = self.elapsed.fetch_add(nanos, Ordering::SeqCst).checked_add(nanos);
+        let add = |elapsed: u64| elapsed.checked_add(nanos);
+        let moved = self.elapsed.fetch_update(Ordering::SeqCst, Ordering::SeqCst, add);
         moved.expect("a clock cannot be moved by centuries");
         self.fire();
     }

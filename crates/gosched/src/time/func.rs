@@ -21,6 +21,10 @@ use std::time::Duration;
 ///
 /// `f` may run several times, if the timer is set again, and then also several times at once.
 ///
+/// # Panics
+///
+/// On a thread that runs no goroutine, if the process's timer thread cannot be started.
+///
 /// # Examples
 ///
 /// ```
