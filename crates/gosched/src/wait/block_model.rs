@@ -70,7 +70,7 @@ pub(crate) fn wait_deadline<F: Future>(
     Some(wait_for(reason, future))
 }
 
-/// A deadline that never passes.
+/// A deadline that never passes, but may have passed.
 #[derive(Debug, Default)]
 pub(crate) struct Timer;
 
@@ -79,7 +79,7 @@ impl Timer {
         Self
     }
 
-    pub(crate) fn poll_deadline(&mut self, _cx: &mut Context<'_>, _deadline: Instant) -> Poll<()> {
-        Poll::Pending
+    pub(crate) fn poll_deadline(&mut self, _cx: &mut Context<'_>, deadline: Instant) -> Poll<()> {
+        if crate::clock::now() >= deadline { Poll::Ready(()) } else { Poll::Pending }
     }
 }
