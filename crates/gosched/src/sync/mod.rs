@@ -14,6 +14,7 @@ mod raw_once;
 mod raw_rwlock;
 #[cfg(any(not(loom), test))]
 mod rw_word;
+mod semaphore;
 mod waitgroup;
 
 // lock_api wants the initial value as a constant, which loom's atomics cannot give. The models check the
@@ -51,4 +52,5 @@ pub use rwlock::{
     MappedRwLockReadGuard, MappedRwLockWriteGuard, RwLock, RwLockAsync, RwLockReadFuture, RwLockReadGuard,
     RwLockWriteFuture, RwLockWriteGuard,
 };
+pub use semaphore::{Semaphore, SemaphoreFuture, SemaphoreGuard, SemaphoreGuardFuture};
 pub use waitgroup::{WaitGroup, WaitGroupFuture};

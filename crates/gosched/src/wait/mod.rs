@@ -75,6 +75,10 @@ pub enum WaitReason {
     WaitGroupWait,
     /// A place in a group with a limit.
     GroupPlace,
+    /// Permits of a semaphore.
+    SemaphoreAcquire,
+    /// Another caller's run of the same function (`SingleFlight`).
+    SingleFlightWait,
     /// A sleep.
     Sleep,
     /// The end of another goroutine.

@@ -71,7 +71,8 @@ pub(crate) struct WaitNode {
 struct Body {
     prev: *const WaitNode,
     next: *const WaitNode,
-    /// The turn drawn when it was queued; unused in a bare list.
+    /// The turn drawn when it was queued. In a bare list whatever its owner wants to find at the front: a
+    /// semaphore keeps the number of permits there.
     ticket: u64,
     waker: Option<Waker>,
 }
