@@ -43,6 +43,22 @@ pub use mutex::{LockAsync, LockFuture, MappedMutexGuard, Mutex, MutexGuard};
 pub use once::{CallOnce, Once};
 #[cfg(not(loom))]
 pub use once_cell::{GetOrInit, GetOrTryInit, OnceCell};
+// On papaya, thread numbers and goroutines: nothing that a model could see.
+#[cfg(not(loom))]
+mod map;
+#[cfg(not(loom))]
+mod pool;
+#[cfg(not(loom))]
+mod singleflight;
+
+#[cfg(not(loom))]
+pub use condvar::{Condvar, WaitAsync, WaitTimeoutResult};
+#[cfg(not(loom))]
+pub use map::Map;
+#[cfg(not(loom))]
+pub use mutex::{LockAsync, LockFuture, MappedMutexGuard, Mutex, MutexGuard};
+#[cfg(not(loom))]
+pub use pool::{Pool, PoolGuard};
 #[cfg(not(loom))]
 pub use raw_mutex::RawMutex;
 #[cfg(not(loom))]
@@ -53,4 +69,6 @@ pub use rwlock::{
     RwLockWriteFuture, RwLockWriteGuard,
 };
 pub use semaphore::{Semaphore, SemaphoreFuture, SemaphoreGuard, SemaphoreGuardFuture};
+#[cfg(not(loom))]
+pub use singleflight::{SingleFlight, SingleFlightFuture};
 pub use waitgroup::{WaitGroup, WaitGroupFuture};
