@@ -92,6 +92,17 @@ where
     }
 }
 
+/// [`go`] on behalf of somebody else's call, which the goroutine's reports are to name.
+pub(crate) fn go_at<F>(created: &'static std::panic::Location<'static>, f: F) -> JoinHandle<()>
+where
+    F: FnOnce() + Send + 'static,
+{
+    match builder::spawn_closure(&target::Spec { name: None, stack_log2: 0, created }, f) {
+        Ok(handle) => handle,
+        Err(error) => refuse(&error),
+    }
+}
+
 #[cold]
 #[track_caller]
 fn refuse(error: &std::io::Error) -> ! {

@@ -69,6 +69,8 @@ struct Call<V> {
     /// | n > 0 | no | the function runs, or is about to |
     /// | n > 0 | yes | it is over and the key is forgotten; `outcome` is there if n > 1, or is about to be |
     word: AtomicUsize,
+    /// How many receivers have gone without the result.
+    gone: AtomicUsize,
     outcome: OnceLock<Outcome<V>>,
     queue: WaitQueue,
     /// Where the call was made that runs the function.
@@ -92,7 +94,13 @@ enum Outcome<V> {
 impl<V> Call<V> {
     /// One that nobody but the caller knows yet.
     fn new(at: At) -> Self {
-        Self { word: AtomicUsize::new(RECEIVER), outcome: OnceLock::new(), queue: WaitQueue::new(), at }
+        Self {
+            word: AtomicUsize::new(RECEIVER),
+            gone: AtomicUsize::new(0),
+            outcome: OnceLock::new(),
+            queue: WaitQueue::new(),
+            at,
+        }
     }
 
     /// Becomes one more receiver; false if it is over.
@@ -122,13 +130,18 @@ impl<V> Call<V> {
         self.word.load(Ordering::Relaxed) / RECEIVER > 1
     }
 
-    /// Publishes the outcome; how many were waiting.
-    fn publish(&self, outcome: Outcome<V>) -> usize {
+    /// Whether all who would get the outcome have given up. Asked once the call is closed.
+    fn is_unwanted(&self) -> bool {
+        self.gone.load(Ordering::Relaxed) == self.word.load(Ordering::Relaxed) / RECEIVER
+    }
+
+    /// Publishes the outcome and wakes who waits for it.
+    fn publish(&self, outcome: Outcome<V>) {
         if let Err(surplus) = self.outcome.set(outcome) {
             drop(surplus);
         }
         // Takes the queue's lock: a waiter that is queueing now sees the outcome under it, or is woken.
-        self.queue.notify_all_if(|| true)
+        self.queue.notify_all_if(|| true);
     }
 }
 
@@ -182,15 +195,10 @@ impl<K: Eq + Hash, V: Clone> Leader<K, V> {
     /// Runs it in a goroutine of its own.
     fn run_apart(mut self, f: impl FnOnce() -> V) {
         match self.run_caught(f) {
-            Ok(value) => {
-                self.call.publish(Outcome::Value(value));
-            }
-            Err(payload) => {
-                // With nobody there to hear of it, the goroutine's own report does.
-                if self.call.publish(outcome_of(&*payload)) == 0 {
-                    resume_unwind(payload);
-                }
-            }
+            Ok(value) => self.call.publish(Outcome::Value(value)),
+            // With nobody there to hear of it, the goroutine's own report tells.
+            Err(payload) if self.call.is_unwanted() => resume_unwind(payload),
+            Err(payload) => self.call.publish(outcome_of(&*payload)),
         }
     }
 
@@ -422,7 +430,7 @@ where
                     let call = leader.call.clone();
                     this.call = Some(call.clone());
                     // If it is dropped unrun, with its runtime, the leader says so.
-                    crate::spawn::go(move || leader.run_apart(f));
+                    crate::spawn::go_at(this.at, move || leader.run_apart(f));
                     call
                 }
             };
@@ -445,6 +453,7 @@ impl<K, V, F> Drop for SingleFlightFuture<K, V, F> {
         if let Some(call) = &self.call {
             // SAFETY: as in `poll`.
             unsafe { call.queue.cancel(Pin::new_unchecked(&self.node)) };
+            call.gone.fetch_add(1, Ordering::Relaxed);
         }
     }
 }
