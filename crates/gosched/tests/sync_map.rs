@@ -260,6 +260,32 @@ fn Y32_a_clear_comes_before_or_after_what_overlaps_with_it() {
 }
 
 #[test]
+fn Y32_one_clear_is_felt_once() {
+    everywhere(|| {
+        const ROUNDS: usize = if cfg!(debug_assertions) { 300 } else { 2000 };
+        for _ in 0..ROUNDS {
+            let map = Arc::new(Map::new());
+            map.store("key", 0);
+            let (clearing, swapping) = (map.clone(), map.clone());
+            let clearer = go(move || clearing.clear());
+            let swapper = go(move || {
+                let mut absent = 0;
+                for n in 1..20 {
+                    match swapping.swap("key", n) {
+                        Some(previous) => assert_eq!(previous, n - 1),
+                        None => absent += 1,
+                    }
+                }
+                absent
+            });
+            clearer.join().unwrap();
+            let absent = swapper.join().unwrap() + usize::from(map.load("key").is_none());
+            assert_eq!(absent, 1, "either a swap found nothing, or nothing is left");
+        }
+    });
+}
+
+#[test]
 fn Y33_a_storm_counts_exactly() {
     everywhere(|| {
         const ROUNDS: usize = if cfg!(debug_assertions) { 150 } else { 1000 };
@@ -443,7 +469,7 @@ fn values_may_block_and_use_the_map_wherever_their_code_runs() {
 }
 
 #[test]
-fn a_key_that_blocks_in_eq_blocks_its_thread_and_breaks_nothing() {
+fn keys_may_block_in_hash_and_eq() {
     #[derive(Debug, Eq, Clone)]
     struct Slow(u32);
     impl PartialEq for Slow {
@@ -476,7 +502,7 @@ fn a_key_that_blocks_in_eq_blocks_its_thread_and_breaks_nothing() {
 }
 
 #[test]
-fn a_panic_in_a_keys_eq_is_passed_on_and_the_map_stays_usable() {
+fn a_panic_in_a_keys_eq_is_passed_on_and_changes_nothing() {
     #[derive(Debug, Eq, Clone)]
     struct Touchy(bool);
     impl PartialEq for Touchy {

@@ -2,17 +2,17 @@
 //!
 //! papaya's readers take no lock; what they look at is kept alive by a guard that belongs to the *thread*. A
 //! goroutine that suspended with such a guard would leave the thread marked as reading (pinned mode) or hand
-//! the guard to another thread (migrating mode: unsound). So:
+//! the guard to another thread (migrating mode: unsound). So guards exist inside [`Map::section`] only, which
+//! is never inlined (it touches thread-locals), and under `no_suspend`.
 //!
-//! - Guards exist inside [`Map::section`] only, which is never inlined (it touches papaya's thread-local) and
-//!   runs under `no_suspend`: whatever blocks in there blocks the thread.
-//! - In there runs no user code but `K`'s `Eq`, and `K`'s `Drop` when the table frees what was removed. Hashes
-//!   are computed before. Values lie behind an `Arc` that is taken out of the table and is cloned, compared and
-//!   dropped after the section.
+//! No user code runs in there but `K`'s `Drop`, when the table frees what was removed. The table maps hashes,
+//! not keys, to a [`Chain`] of the entries that have this hash. An operation takes a copy of the chain out of the
+//! table, looks for its key there, and makes a new chain; it takes effect when that replaces the very chain it
+//! was made of. (Chains have a second use: papaya itself doubles its table when some fifty keys have one hash.)
 //!
 //! # Values go at once, keys later
 //!
-//! The table frees removed entries in batches, some time later. For a key that is harmless; a value may be a
+//! The table frees removed chains in batches, some time later. For a key that is harmless; a value may be a
 //! channel's last `Sender`. So an entry *owns* its value in a cell that whoever removes the entry empties, and
 //! readers reach it through a `Weak`. A reader that finds it gone has found an entry that was just removed or
 //! replaced, and looks again.
@@ -20,23 +20,17 @@
 //! # `clear` at one instant
 //!
 //! papaya empties a table slot by slot, so a clear could take what was stored later and leave what was stored
-//! earlier. Here each entry carries the generation in which it was stored, and those of an older generation
-//! than the map's do not count. `clear` is one increment; what it made invalid is swept after that. An
-//! operation that read the old generation before the increment and comes to the table after it
-//!
-//! - still sees the old entries, and writes one that nobody else will see: it counts as done just before the
-//!   clear, with which it overlaps, together with all others of its kind, in the order in which they came to
-//!   the table;
-//! - starts over if it meets an entry of the new generation, or an old one that has been swept;
-//! - sweeps what it wrote, since `clear` may have passed by there.
+//! earlier. Here `clear` puts an empty table in place of the old one. An operation that comes to the old table
+//! after that overlaps with the clear, and counts as done just before it, with all others of its kind in the
+//! order in which they came to the old table. Whoever leaves the old table last drops it.
 
 use crate::sys::lock::Spin;
 use crate::wait::no_suspend;
-use papaya::{Compute, Equivalent, LocalGuard, Operation};
+use arc_swap::ArcSwap;
+use papaya::{Compute, LocalGuard, Operation};
 use std::borrow::Borrow;
 use std::fmt;
 use std::hash::{BuildHasher, BuildHasherDefault, Hash, Hasher, RandomState};
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
 
 /// A map that goroutines, threads and async tasks share without a lock. Loads write nothing but the value's
@@ -56,11 +50,10 @@ use std::sync::{Arc, Weak};
 ///
 /// # User code
 ///
-/// `Clone`, `PartialEq` and `Drop` of values, `Hash` of keys and the closure of `range` run outside of
-/// everything: they may block, and may use the map. `Eq` and `Drop` of keys run while the operation looks at
-/// the table, without a lock: they may use the map, but if they block, they block the thread as in
-/// [`no_suspend`](crate::no_suspend), and memory is not given back meanwhile. A panic in a key's `Eq` is passed
-/// on and may leak what was to be stored.
+/// `Clone`, `PartialEq` and `Drop` of values, `Hash` and `Eq` of keys and the closure of `range` run outside of
+/// everything: they may block, and may use the map. `Drop` of a key may run while an operation looks at the
+/// table, without a lock: it may use the map, but if it blocks, it blocks the thread as in
+/// [`no_suspend`](crate::no_suspend), and memory is not given back meanwhile.
 ///
 /// # Example
 ///
@@ -80,13 +73,11 @@ use std::sync::{Arc, Weak};
 ///
 /// In Go: `sync.Map`, with the same operations.
 pub struct Map<K, V> {
-    table: Table<K, V>,
+    table: ArcSwap<Table<K, V>>,
     hasher: RandomState,
-    /// Entries of an older one are as good as removed. See the module's head.
-    generation: AtomicU64,
 }
 
-type Table<K, V> = papaya::HashMap<Key<K>, Slot<V>, BuildHasherDefault<Known>>;
+type Table<K, V> = papaya::HashMap<u64, Chain<K, V>, BuildHasherDefault<Known>>;
 
 /// A key with its hash.
 pub(super) struct Key<K> {
@@ -100,40 +91,7 @@ impl<K> Clone for Key<K> {
     }
 }
 
-impl<K> Hash for Key<K> {
-    fn hash<H: Hasher>(&self, state: &mut H) {
-        state.write_u64(self.hash);
-    }
-}
-
-impl<K: Eq> PartialEq for Key<K> {
-    fn eq(&self, other: &Self) -> bool {
-        // Most comparisons end at the hash or at the address.
-        self.hash == other.hash && (Arc::ptr_eq(&self.key, &other.key) || self.key == other.key)
-    }
-}
-
-impl<K: Eq> Eq for Key<K> {}
-
-/// A key that is looked for, with its hash.
-struct Lookup<'q, Q: ?Sized> {
-    hash: u64,
-    key: &'q Q,
-}
-
-impl<Q: ?Sized> Hash for Lookup<'_, Q> {
-    fn hash<H: Hasher>(&self, state: &mut H) {
-        state.write_u64(self.hash);
-    }
-}
-
-impl<K: Borrow<Q>, Q: Eq + ?Sized> Equivalent<Key<K>> for Lookup<'_, Q> {
-    fn equivalent(&self, key: &Key<K>) -> bool {
-        self.hash == key.hash && *self.key == *(*key.key).borrow()
-    }
-}
-
-/// The table's hasher: the hash is known, from a `RandomState`.
+/// The table's hasher: its keys are hashes, from a `RandomState`.
 #[derive(Default)]
 struct Known(u64);
 
@@ -143,7 +101,7 @@ impl Hasher for Known {
     }
 
     fn write(&mut self, _: &[u8]) {
-        unreachable!("keys hash themselves to one u64");
+        unreachable!("the table's keys are u64");
     }
 
     fn write_u64(&mut self, hash: u64) {
@@ -151,40 +109,70 @@ impl Hasher for Known {
     }
 }
 
-/// What the table holds for a key.
-struct Slot<V> {
-    generation: u64,
-    /// For readers. Dead once the entry was removed, replaced or swept.
+/// A key and its value, until it is removed or replaced by another entry.
+struct Entry<K, V> {
+    key: Arc<K>,
+    /// For readers. Dead once the entry was removed or replaced.
     value: Weak<V>,
-    /// What keeps the value alive. Emptied by whoever takes the entry out of the table, or sweeps it.
+    /// What keeps the value alive. Emptied by whoever takes the entry out of the table.
     owner: Spin<Option<Arc<V>>>,
 }
 
-impl<V> Slot<V> {
-    fn new(generation: u64, value: &Arc<V>) -> Self {
-        Self { generation, value: Arc::downgrade(value), owner: Spin::new(Some(value.clone())) }
+impl<K, V> Entry<K, V> {
+    fn new(key: &Arc<K>, value: &Arc<V>) -> Arc<Self> {
+        let owner = Spin::new(Some(value.clone()));
+        Arc::new(Self { key: key.clone(), value: Arc::downgrade(value), owner })
     }
 
-    /// Takes the value away from an entry that does not count any more. To be dropped outside of the section.
+    /// Takes the value away from an entry that has left the table.
     fn retire(&self) -> Option<Arc<V>> {
         self.owner.lock().take()
     }
 }
 
-/// Values met in a section, to be dropped after it: each might be the last reference to it.
-struct Seen<V> {
-    now: Option<Arc<V>>,
-    /// Of earlier rounds, when others were faster. Hardly ever filled.
-    past: Vec<Arc<V>>,
+/// The entries of one hash, hardly ever more than one. Never changed, only replaced.
+struct Chain<K, V> {
+    first: Arc<Entry<K, V>>,
+    more: Vec<Arc<Entry<K, V>>>,
 }
 
-impl<V> Seen<V> {
-    fn new() -> Self {
-        Self { now: None, past: Vec::new() }
+impl<K, V> Clone for Chain<K, V> {
+    fn clone(&self) -> Self {
+        Self { first: self.first.clone(), more: self.more.clone() }
+    }
+}
+
+impl<K, V> Chain<K, V> {
+    fn of(mut entries: impl Iterator<Item = Arc<Entry<K, V>>>) -> Option<Self> {
+        Some(Self { first: entries.next()?, more: entries.collect() })
     }
 
-    fn set(&mut self, value: Option<Arc<V>>) {
-        self.past.extend(std::mem::replace(&mut self.now, value));
+    fn entries(&self) -> impl Iterator<Item = &Arc<Entry<K, V>>> {
+        std::iter::once(&self.first).chain(&self.more)
+    }
+
+    /// Whether they are one and the same. Both are alive, so no entry's address is another's by chance.
+    fn is(&self, other: &Self) -> bool {
+        self.more.len() == other.more.len()
+            && self.entries().zip(other.entries()).all(|(a, b)| Arc::ptr_eq(a, b))
+    }
+}
+
+/// What an operation found for its key.
+struct Found<K, V> {
+    /// All that have the key's hash.
+    chain: Option<Chain<K, V>>,
+    /// The one with the key, and its value.
+    it: Option<(Arc<Entry<K, V>>, Arc<V>)>,
+}
+
+impl<K, V> Found<K, V> {
+    /// The chain with `entry`, if one is given, in place of what was found.
+    fn chain_with(&self, entry: Option<Arc<Entry<K, V>>>) -> Option<Chain<K, V>> {
+        let old = self.it.as_ref().map(|(entry, _)| entry);
+        let others = self.chain.iter().flat_map(Chain::entries);
+        let others = others.filter(|other| old.is_none_or(|old| !Arc::ptr_eq(old, other)));
+        Chain::of(others.cloned().chain(entry))
     }
 }
 
@@ -196,21 +184,13 @@ enum Update<V> {
     Kept(Option<Arc<V>>),
 }
 
-/// Why a closure of [`Map::update`] stored nothing.
-enum Not {
-    Wanted,
-    /// The map was cleared meanwhile, or the entry is being replaced.
-    Now,
-}
-
 impl<K, V> Map<K, V>
 where
     K: Eq + Hash,
 {
-    /// An empty map. It allocates with the first store.
+    /// An empty map.
     pub fn new() -> Self {
-        let table = papaya::HashMap::with_hasher(BuildHasherDefault::new());
-        Self { table, hasher: RandomState::new(), generation: AtomicU64::new(0) }
+        Self { table: ArcSwap::new(Self::empty()), hasher: RandomState::new() }
     }
 
     /// The value of `key`.
@@ -229,7 +209,8 @@ where
         Q: Eq + Hash + ?Sized,
         V: Clone,
     {
-        Some((*self.find(&self.lookup(key))?.1).clone())
+        let (_, value) = self.find(self.hash(key), |other| other.borrow() == key).it?;
+        Some((*value).clone())
     }
 
     /// Sets the value of `key`. In Go: `Store`.
@@ -260,7 +241,7 @@ where
         Q: Eq + Hash + ?Sized,
         V: Clone,
     {
-        self.remove(&self.lookup(key), |_| true).map(take)
+        self.remove(self.hash(key), |other| other.borrow() == key, |_| true).map(take)
     }
 
     /// Removes `key`. In Go: `Delete`.
@@ -269,7 +250,7 @@ where
         K: Borrow<Q>,
         Q: Eq + Hash + ?Sized,
     {
-        drop(self.remove(&self.lookup(key), |_| true));
+        drop(self.remove(self.hash(key), |other| other.borrow() == key, |_| true));
     }
 
     /// Sets the value of `key` and returns what it was before.
@@ -302,12 +283,12 @@ where
         Q: Eq + Hash + ?Sized,
         V: PartialEq,
     {
-        let (lookup, new) = (self.lookup(key), Arc::new(new));
-        // The values are compared here, the `Arc`s in the table: nobody's `eq` runs in there.
-        while let Some((key, seen)) = self.find(&lookup) {
+        let (hash, new) = (self.hash(key), Arc::new(new));
+        while let Some((entry, seen)) = self.find(hash, |other| other.borrow() == key).it {
             if *seen != *old {
                 return false;
             }
+            let key = Key { hash, key: entry.key.clone() };
             let is_it = |now: Option<&Arc<V>>| now.is_some_and(|now| Arc::ptr_eq(now, &seen));
             if let Update::Stored(_) = self.update(&key, &new, is_it) {
                 return true;
@@ -325,12 +306,13 @@ where
         Q: Eq + Hash + ?Sized,
         V: PartialEq,
     {
-        let lookup = self.lookup(key);
-        while let Some((_, seen)) = self.find(&lookup) {
+        let hash = self.hash(key);
+        while let Some((_, seen)) = self.find(hash, |other| other.borrow() == key).it {
             if *seen != *old {
                 return false;
             }
-            if self.remove(&lookup, |now| Arc::ptr_eq(now, &seen)).is_some() {
+            let is_it = |now: &Arc<V>| Arc::ptr_eq(now, &seen);
+            if self.remove(hash, |other| other.borrow() == key, is_it).is_some() {
                 return true;
             }
         }
@@ -361,13 +343,15 @@ where
     ///
     /// In Go: `Range`.
     pub fn range(&self, mut f: impl FnMut(&K, &V) -> bool) {
-        for (key, generation, value) in self.entries() {
-            let fresh = (generation == self.generation.load(Ordering::Acquire)).then(|| value.upgrade());
-            // Else it was replaced or removed meanwhile.
-            let Some(value) = fresh.flatten().or_else(|| self.find(&key).map(|(_, value)| value)) else {
-                continue;
-            };
-            if !f(&key.key, &value) {
+        for (hash, entry) in self.entries() {
+            // If it is dead it was replaced or removed meanwhile.
+            let value = entry.value.upgrade().or_else(|| {
+                let now = self.find(hash, |other| *other == *entry.key);
+                now.it.map(|(_, value)| value)
+            });
+            if let Some(value) = value
+                && !f(&entry.key, &value)
+            {
                 return;
             }
         }
@@ -377,183 +361,132 @@ where
     ///
     /// In Go: `Clear`.
     pub fn clear(&self) {
-        // AcqRel, and Acquire where it is read: who sees the new generation comes after the clear.
-        let now = self.generation.fetch_add(1, Ordering::AcqRel) + 1;
-        let mut swept = Vec::new();
-        self.section(|table, guard| {
-            table.retain(
-                |_, slot| {
-                    let keep = slot.generation >= now;
-                    if !keep {
-                        swept.extend(slot.retire());
-                    }
-                    keep
-                },
-                guard,
-            );
-        });
-        drop(swept);
+        // Values are dropped here, unless somebody is still at work on the old table.
+        drop(self.swap_table(Self::empty()));
     }
 
     // ---- what the operations are made of ----
 
-    /// Runs `f` with a guard for the table. Not inlined, and nothing in it suspends: see the module's head.
+    fn empty() -> Arc<Table<K, V>> {
+        Arc::new(papaya::HashMap::with_hasher(BuildHasherDefault::new()))
+    }
+
+    /// Not inlined, since it touches thread-locals.
     #[inline(never)]
+    fn swap_table(&self, table: Arc<Table<K, V>>) -> Arc<Table<K, V>> {
+        self.table.swap(table)
+    }
+
+    /// Runs `f` with the table and a guard for it. `f` runs no user code and does not suspend.
     fn section<R>(&self, f: impl FnOnce(&Table<K, V>, &LocalGuard<'_>) -> R) -> R {
+        let (result, table) = self.guarded(f);
+        // After a clear this may be the last reference, and values be dropped here: outside of everything.
+        drop(table);
+        result
+    }
+
+    /// Not inlined, and nothing in it suspends: see the module's head.
+    #[inline(never)]
+    fn guarded<R>(
+        &self,
+        f: impl FnOnce(&Table<K, V>, &LocalGuard<'_>) -> R,
+    ) -> (R, arc_swap::Guard<Arc<Table<K, V>>>) {
         no_suspend(|| {
-            let guard = self.table.guard();
-            f(&self.table, &guard)
+            let table = self.table.load();
+            let result = f(&table, &table.guard());
+            (result, table)
         })
     }
 
-    fn lookup<'q, Q: Hash + ?Sized>(&self, key: &'q Q) -> Lookup<'q, Q> {
-        Lookup { hash: self.hasher.hash_one(key), key }
+    fn hash<Q: Hash + ?Sized>(&self, key: &Q) -> u64 {
+        self.hasher.hash_one(key)
     }
 
     pub(super) fn key(&self, key: K) -> Key<K> {
-        Key { hash: self.hasher.hash_one(&key), key: Arc::new(key) }
+        Key { hash: self.hash(&key), key: Arc::new(key) }
     }
 
-    /// The key and value that are there.
-    fn find<L>(&self, lookup: &L) -> Option<(Key<K>, Arc<V>)>
-    where
-        L: Equivalent<Key<K>> + Hash,
-    {
-        enum Found<K, V> {
-            Nothing,
-            It(Key<K>, Arc<V>),
-            Gone,
-        }
+    /// Looks for the key of this hash that `is_it`.
+    fn find(&self, hash: u64, is_it: impl Fn(&K) -> bool) -> Found<K, V> {
         loop {
-            let found = self.section(|table, guard| {
-                let Some((key, slot)) = table.get_key_value(lookup, guard) else { return Found::Nothing };
-                // After the entry: if it counts now, it counted when it was found. If not, then either it did
-                // not when it was found, or the clear came since, right after which there was nothing.
-                if slot.generation != self.generation.load(Ordering::Acquire) {
-                    return Found::Nothing;
-                }
-                slot.value.upgrade().map_or(Found::Gone, |value| Found::It(key.clone(), value))
-            });
-            match found {
-                Found::Nothing => return None,
-                Found::It(key, value) => return Some((key, value)),
-                Found::Gone => {}
+            let chain = self.section(|table, guard| table.get(&hash, guard).cloned());
+            let entry = chain.as_ref().and_then(|chain| chain.entries().find(|entry| is_it(&entry.key)));
+            let Some(entry) = entry.cloned() else { return Found { chain, it: None } };
+            // Else it has just left the table.
+            if let Some(value) = entry.value.upgrade() {
+                return Found { chain, it: Some((entry, value)) };
             }
         }
     }
 
-    /// Stores `value` if `wanted`, asked with what is there, says so. `wanted` runs in the section.
+    /// Puts `new` in place of `old`. False if that is not there any more.
+    fn replace(&self, hash: u64, old: Option<&Chain<K, V>>, new: Option<&Chain<K, V>>) -> bool {
+        self.section(|table, guard| {
+            let decide = |now: Option<(&u64, &Chain<K, V>)>| match (now, old) {
+                (None, None) => new.map_or(Operation::Abort(()), |new| Operation::Insert(new.clone())),
+                (Some((_, now)), Some(old)) if now.is(old) => match new {
+                    Some(new) => Operation::Insert(new.clone()),
+                    None => Operation::Remove,
+                },
+                _ => Operation::Abort(()),
+            };
+            !matches!(table.compute(hash, decide, guard), Compute::Aborted(()))
+        })
+    }
+
+    /// Stores `value` if `wanted`, asked with what is there, says so.
     fn update(&self, key: &Key<K>, value: &Arc<V>, wanted: impl Fn(Option<&Arc<V>>) -> bool) -> Update<V> {
         loop {
-            let generation = self.generation.load(Ordering::Acquire);
-            let mut seen = Seen::new();
-            let (result, retired) = self.section(|table, guard| {
-                let decide = |entry: Option<(&Key<K>, &Slot<V>)>| {
-                    seen.set(None);
-                    if let Some((_, slot)) = entry {
-                        if slot.generation > generation {
-                            return Operation::Abort(Not::Now);
-                        }
-                        if slot.generation == generation {
-                            let Some(value) = slot.value.upgrade() else { return Operation::Abort(Not::Now) };
-                            seen.set(Some(value));
-                        }
-                    }
-                    match wanted(seen.now.as_ref()) {
-                        true => Operation::Insert(Slot::new(generation, value)),
-                        false => Operation::Abort(Not::Wanted),
-                    }
-                };
-                match table.compute(key.clone(), decide, guard) {
-                    // Whatever was seen in an earlier round is no more.
-                    Compute::Inserted(..) => (Ok(false), None),
-                    Compute::Updated { old: (_, slot), .. } => (Ok(true), slot.retire()),
-                    Compute::Aborted(why) => (Err(why), None),
-                    Compute::Removed(..) => unreachable!("it never asks to remove"),
-                }
-            });
-            drop(retired);
-            match result {
-                Ok(replaced) => {
-                    if self.generation.load(Ordering::Acquire) != generation {
-                        self.sweep(key);
-                    }
-                    return Update::Stored(seen.now.take().filter(|_| replaced));
-                }
-                Err(Not::Wanted) => return Update::Kept(seen.now.take()),
-                Err(Not::Now) => {}
+            let found = self.find(key.hash, |other| *other == *key.key);
+            if !wanted(found.it.as_ref().map(|(_, value)| value)) {
+                return Update::Kept(found.it.map(|(_, value)| value));
+            }
+            let new = found.chain_with(Some(Entry::new(&key.key, value)));
+            if self.replace(key.hash, found.chain.as_ref(), new.as_ref()) {
+                return Update::Stored(found.it.map(|(entry, value)| {
+                    drop(entry.retire());
+                    value
+                }));
             }
         }
     }
 
-    /// Removes the entry if there is one that counts and `wanted` says so; what it was. `wanted` runs in the
-    /// section.
-    fn remove<L>(&self, lookup: &L, wanted: impl Fn(&Arc<V>) -> bool) -> Option<Arc<V>>
-    where
-        L: Equivalent<Key<K>> + Hash,
-    {
+    /// Removes the entry if there is one and `wanted` says so; what it was.
+    fn remove(
+        &self,
+        hash: u64,
+        is_it: impl Fn(&K) -> bool,
+        wanted: impl Fn(&Arc<V>) -> bool,
+    ) -> Option<Arc<V>> {
         loop {
-            let generation = self.generation.load(Ordering::Acquire);
-            let (mut seen, mut again) = (Seen::new(), false);
-            let (removed, retired) = self.section(|table, guard| {
-                let decide = |_: &Key<K>, slot: &Slot<V>| {
-                    seen.set(None);
-                    again = false;
-                    if slot.generation < generation {
-                        return true;
-                    }
-                    let value = slot.value.upgrade().filter(|_| slot.generation == generation);
-                    again = value.is_none();
-                    let yes = value.as_ref().is_some_and(&wanted);
-                    seen.set(value);
-                    yes
-                };
-                match table.remove_if(lookup, decide, guard) {
-                    Ok(Some((_, slot))) => (true, slot.retire()),
-                    // It had gone in between, whatever was decided before that.
-                    Ok(None) => {
-                        again = false;
-                        (false, None)
-                    }
-                    Err(_) => (false, None),
-                }
-            });
-            drop(retired);
-            if !again {
-                return seen.now.take().filter(|_| removed);
+            let found = self.find(hash, &is_it);
+            let (entry, value) = found.it.as_ref()?;
+            if !wanted(value) {
+                return None;
+            }
+            if self.replace(hash, found.chain.as_ref(), found.chain_with(None).as_ref()) {
+                drop(entry.retire());
+                return found.it.map(|(_, value)| value);
             }
         }
     }
 
-    /// Removes an entry that an operation wrote which a clear has overtaken.
-    #[cold]
-    fn sweep(&self, key: &Key<K>) {
-        let now = self.generation.load(Ordering::Acquire);
-        let swept =
-            self.section(|table, guard| match table.remove_if(key, |_, slot| slot.generation < now, guard) {
-                Ok(Some((_, slot))) => slot.retire(),
-                Ok(None) | Err(_) => None,
-            });
-        drop(swept);
-    }
-
-    /// What the map holds, each key once.
-    fn entries(&self) -> Vec<(Key<K>, u64, Weak<V>)> {
+    /// What the map holds, each key once, with its hash.
+    fn entries(&self) -> Vec<(u64, Arc<Entry<K, V>>)> {
         let mut entries = Vec::new();
         self.section(|table, guard| {
             entries.reserve(table.len());
-            for (key, slot) in table.iter(guard) {
-                entries.push((key.clone(), slot.generation, slot.value.clone()));
+            for (hash, chain) in table.iter(guard) {
+                entries.extend(chain.entries().map(|entry| (*hash, entry.clone())));
             }
         });
-        // A key that was removed and stored again on the way may have been met in both places. Equal keys have
-        // equal hashes, and there are hardly ever more than two of those.
-        entries.sort_unstable_by_key(|(key, ..)| key.hash);
-        let mut unique: Vec<(Key<K>, u64, Weak<V>)> = Vec::with_capacity(entries.len());
-        for entry in entries {
-            let same_hash = unique.iter().rev().take_while(|(key, ..)| key.hash == entry.0.hash);
-            if same_hash.into_iter().all(|(key, ..)| *key != entry.0) {
-                unique.push(entry);
+        // A key that was removed and stored again on the way may have been met in both places.
+        entries.sort_unstable_by_key(|(hash, _)| *hash);
+        let mut unique: Vec<(u64, Arc<Entry<K, V>>)> = Vec::with_capacity(entries.len());
+        for (hash, entry) in entries {
+            let mut same_hash = unique.iter().rev().take_while(|(other, _)| *other == hash);
+            if same_hash.all(|(_, other)| *other.key != *entry.key) {
+                unique.push((hash, entry));
             }
         }
         unique
@@ -571,12 +504,13 @@ where
 
     /// What is stored for `key`.
     pub(super) fn load_shared(&self, key: &Key<K>) -> Option<Arc<V>> {
-        self.find(key).map(|(_, value)| value)
+        self.find(key.hash, |other| *other == *key.key).it.map(|(_, value)| value)
     }
 
     /// Removes `key` if `value`, that very one, is stored for it.
     pub(super) fn delete_shared(&self, key: &Key<K>, value: &Arc<V>) {
-        drop(self.remove(key, |now| Arc::ptr_eq(now, value)));
+        let is_it = |now: &Arc<V>| Arc::ptr_eq(now, value);
+        drop(self.remove(key.hash, |other| *other == *key.key, is_it));
     }
 }
 
@@ -603,6 +537,7 @@ impl<K: Eq + Hash + fmt::Debug, V: fmt::Debug> fmt::Debug for Map<K, V> {
 }
 
 #[cfg(test)]
+#[allow(non_snake_case)]
 mod tests {
     use super::*;
     use std::cell::Cell;
@@ -615,23 +550,19 @@ mod tests {
     }
 
     #[test]
-    fn what_a_clear_overtook_is_swept() {
+    fn Y32_what_comes_to_the_old_table_after_a_clear_came_before_it() {
         let map = Map::new();
-        // As if `update` had read the generation before a clear that is over by now.
-        let (key, value) = (map.key(1), Arc::new("late"));
+        map.store(1, "old");
+        let (key, late) = (map.key(1), Arc::new("late"));
+        // As if an operation had loaded the table before a clear that is over by now.
         map.section(|table, guard| {
-            table.insert(key.clone(), Slot::new(0, &value), guard);
+            map.clear();
+            assert!(table.get(&key.hash, guard).is_some(), "it finds what was there before");
+            let chain = Chain::of(std::iter::once(Entry::new(&key.key, &late))).unwrap();
+            table.insert(key.hash, chain, guard);
         });
-        map.generation.fetch_add(1, Ordering::AcqRel);
-        assert_eq!(map.load(&1), None);
-        assert_eq!(map.load_and_delete(&1), None);
-        map.section(|table, guard| {
-            assert!(table.is_empty(), "an old entry that is met is removed");
-            table.insert(key.clone(), Slot::new(0, &value), guard);
-        });
-        map.sweep(&key);
-        assert_eq!(Arc::strong_count(&value), 1, "nothing of it is left");
-        assert_eq!(map.load_or_store(1, "new"), ("new", false));
+        assert_eq!(Arc::strong_count(&late), 1, "dropped with the old table");
+        assert_eq!(map.swap(1, "new"), None);
     }
 
     #[test]
