@@ -24,14 +24,16 @@
 //! after that overlaps with the clear, and counts as done just before it, with all others of its kind in the
 //! order in which they came to the old table. Whoever leaves the old table last drops it.
 
-use crate::sys::lock::Spin;
+mod chain;
+
 use crate::wait::no_suspend;
 use arc_swap::ArcSwap;
+use chain::{Chain, Entry, Found, Known};
 use papaya::{Compute, LocalGuard, Operation};
 use std::borrow::Borrow;
 use std::fmt;
-use std::hash::{BuildHasher, BuildHasherDefault, Hash, Hasher, RandomState};
-use std::sync::{Arc, Weak};
+use std::hash::{BuildHasher, BuildHasherDefault, Hash, RandomState};
+use std::sync::Arc;
 
 /// A map that goroutines, threads and async tasks share without a lock. Loads write nothing but the value's
 /// reference count; operations on different keys do not wait for each other.
@@ -88,91 +90,6 @@ pub(super) struct Key<K> {
 impl<K> Clone for Key<K> {
     fn clone(&self) -> Self {
         Self { hash: self.hash, key: self.key.clone() }
-    }
-}
-
-/// The table's hasher: its keys are hashes, from a `RandomState`.
-#[derive(Default)]
-struct Known(u64);
-
-impl Hasher for Known {
-    fn finish(&self) -> u64 {
-        self.0
-    }
-
-    fn write(&mut self, _: &[u8]) {
-        unreachable!("the table's keys are u64");
-    }
-
-    fn write_u64(&mut self, hash: u64) {
-        self.0 = hash;
-    }
-}
-
-/// A key and its value, until it is removed or replaced by another entry.
-struct Entry<K, V> {
-    key: Arc<K>,
-    /// For readers. Dead once the entry was removed or replaced.
-    value: Weak<V>,
-    /// What keeps the value alive. Emptied by whoever takes the entry out of the table.
-    owner: Spin<Option<Arc<V>>>,
-}
-
-impl<K, V> Entry<K, V> {
-    fn new(key: &Arc<K>, value: &Arc<V>) -> Arc<Self> {
-        let owner = Spin::new(Some(value.clone()));
-        Arc::new(Self { key: key.clone(), value: Arc::downgrade(value), owner })
-    }
-
-    /// Takes the value away from an entry that has left the table.
-    fn retire(&self) -> Option<Arc<V>> {
-        self.owner.lock().take()
-    }
-}
-
-/// The entries of one hash, hardly ever more than one. Never changed, only replaced.
-struct Chain<K, V> {
-    first: Arc<Entry<K, V>>,
-    more: Vec<Arc<Entry<K, V>>>,
-}
-
-impl<K, V> Clone for Chain<K, V> {
-    fn clone(&self) -> Self {
-        Self { first: self.first.clone(), more: self.more.clone() }
-    }
-}
-
-impl<K, V> Chain<K, V> {
-    fn of(mut entries: impl Iterator<Item = Arc<Entry<K, V>>>) -> Option<Self> {
-        Some(Self { first: entries.next()?, more: entries.collect() })
-    }
-
-    fn entries(&self) -> impl Iterator<Item = &Arc<Entry<K, V>>> {
-        std::iter::once(&self.first).chain(&self.more)
-    }
-
-    /// Whether they are one and the same. Both are alive, so no entry's address is another's by chance.
-    fn is(&self, other: &Self) -> bool {
-        self.more.len() == other.more.len()
-            && self.entries().zip(other.entries()).all(|(a, b)| Arc::ptr_eq(a, b))
-    }
-}
-
-/// What an operation found for its key.
-struct Found<K, V> {
-    /// All that have the key's hash.
-    chain: Option<Chain<K, V>>,
-    /// The one with the key, and its value.
-    it: Option<(Arc<Entry<K, V>>, Arc<V>)>,
-}
-
-impl<K, V> Found<K, V> {
-    /// The chain with `entry`, if one is given, in place of what was found.
-    fn chain_with(&self, entry: Option<Arc<Entry<K, V>>>) -> Option<Chain<K, V>> {
-        let old = self.it.as_ref().map(|(entry, _)| entry);
-        let others = self.chain.iter().flat_map(Chain::entries);
-        let others = others.filter(|other| old.is_none_or(|old| !Arc::ptr_eq(old, other)));
-        Chain::of(others.cloned().chain(entry))
     }
 }
 
@@ -541,6 +458,7 @@ impl<K: Eq + Hash + fmt::Debug, V: fmt::Debug> fmt::Debug for Map<K, V> {
 mod tests {
     use super::*;
     use std::cell::Cell;
+    use std::hash::Hasher;
 
     fn assert_send_sync<T: Send + Sync>() {}
 
