@@ -4,7 +4,7 @@
 
 mod common;
 
-use common::{everywhere, goroutines_are_threads};
+use common::{bounded, everywhere, goroutines_are_threads};
 use gosched::sync::{Map, WaitGroup};
 use gosched::{go, go_async, yield_now};
 use std::collections::HashMap;
@@ -163,6 +163,48 @@ fn Y33_a_storm_counts_exactly() {
             true
         });
         assert_eq!(sum, 5 * ROUNDS);
+    });
+}
+
+#[test]
+fn Y30_of_several_who_compare_and_swap_at_once_one_succeeds() {
+    bounded(|| {
+        const ROUNDS: u32 = if cfg!(debug_assertions) { 20_000 } else { 200_000 };
+        let map = Map::new();
+        map.store("key", 0);
+        let add = || {
+            for _ in 0..ROUNDS {
+                loop {
+                    let was = map.load("key").expect("nobody removes it");
+                    if map.compare_and_swap("key", &was, was + 1) {
+                        break;
+                    }
+                }
+            }
+        };
+        thread::scope(|s| (0..3).for_each(|_| drop(s.spawn(add))));
+        assert_eq!(map.load("key"), Some(3 * ROUNDS));
+    });
+}
+
+#[test]
+fn Y30_of_several_who_remove_or_store_first_at_once_one_succeeds() {
+    bounded(|| {
+        const ROUNDS: u32 = if cfg!(debug_assertions) { 20_000 } else { 200_000 };
+        let (map, stored, removed) = (Map::new(), AtomicUsize::new(0), AtomicUsize::new(0));
+        let take_turns = || {
+            for round in 0..ROUNDS {
+                if !map.load_or_store("key", round).1 {
+                    stored.fetch_add(1, Ordering::SeqCst);
+                }
+                if map.load_and_delete("key").is_some() {
+                    removed.fetch_add(1, Ordering::SeqCst);
+                }
+            }
+        };
+        thread::scope(|s| (0..3).for_each(|_| drop(s.spawn(take_turns))));
+        assert_eq!(map.load("key"), None);
+        assert_eq!(stored.load(Ordering::SeqCst), removed.load(Ordering::SeqCst));
     });
 }
 

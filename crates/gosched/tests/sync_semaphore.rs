@@ -245,18 +245,36 @@ fn W06_a_release_wakes_as_many_heads_as_fit() {
 
 #[test]
 fn W06_a_waker_that_panics_costs_the_others_nothing() {
+    #[derive(Default)]
+    struct Wakes(AtomicUsize);
+    impl Wake for Wakes {
+        fn wake(self: Arc<Self>) {
+            self.0.fetch_add(1, Ordering::SeqCst);
+        }
+    }
     struct Bomb;
     impl Wake for Bomb {
         fn wake(self: Arc<Self>) {
             std::panic::resume_unwind(Box::new("a foreign waker's"));
         }
     }
-    let s = Semaphore::new(3);
-    s.acquire(3);
+    let s = Semaphore::new(90);
+    s.acquire(90);
     let mut bomb = Box::pin(s.acquire_async(1));
     assert!(bomb.as_mut().poll(&mut Context::from_waker(&Waker::from(Arc::new(Bomb)))).is_pending());
-    let mut others = [queued(&s, 1), queued(&s, 1)];
-    assert_eq!(panic_text(|| s.release(3)), "a foreign waker's");
+    // In the same batch of wake-ups, and in later ones.
+    let wakes: Vec<Arc<Wakes>> = (0..89).map(|_| Arc::default()).collect();
+    let mut others: Vec<_> = wakes
+        .iter()
+        .map(|wakes| {
+            let mut other = Box::pin(s.acquire_async(1));
+            let waker = Waker::from(wakes.clone());
+            assert!(other.as_mut().poll(&mut Context::from_waker(&waker)).is_pending());
+            other
+        })
+        .collect();
+    assert_eq!(panic_text(|| s.release(90)), "a foreign waker's");
+    assert!(wakes.iter().all(|wakes| wakes.0.load(Ordering::SeqCst) == 1), "each was woken");
     assert!(others.iter_mut().all(|other| poll(other).is_ready()));
     assert!(poll(&mut bomb).is_ready());
 }

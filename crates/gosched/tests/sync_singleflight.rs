@@ -277,6 +277,26 @@ fn F06_a_result_is_not_kept() {
 }
 
 #[test]
+fn F06_who_comes_as_a_run_ends_is_not_left_behind() {
+    bounded(|| {
+        const ROUNDS: usize = if cfg!(debug_assertions) { 10_000 } else { 100_000 };
+        let (flight, runs, unshared) = (SingleFlight::new(), AtomicUsize::new(0), AtomicUsize::new(0));
+        let ask = || {
+            for _ in 0..ROUNDS {
+                let (_, shared) = flight.run((), || runs.fetch_add(1, Ordering::SeqCst));
+                unshared.fetch_add(usize::from(!shared), Ordering::SeqCst);
+            }
+        };
+        thread::scope(|s| (0..3).for_each(|_| drop(s.spawn(ask))));
+        let (runs, unshared) = (runs.into_inner(), unshared.into_inner());
+        assert!(
+            unshared <= runs && runs - unshared <= (3 * ROUNDS - unshared) / 2,
+            "{runs} runs, {unshared}"
+        );
+    });
+}
+
+#[test]
 fn a_run_that_is_lost_with_its_runtime_tells_the_waiters() {
     bounded(|| {
         let flight: SingleFlight<u8, u8> = SingleFlight::new();

@@ -285,7 +285,14 @@ where
     // ---- what the operations are made of ----
 
     fn empty() -> Arc<Table<K, V>> {
-        Arc::new(papaya::HashMap::with_hasher(BuildHasherDefault::new()))
+        // Blocking: who finds the table being copied helps or waits, which is short, as no user code runs in there.
+        // Incremental copying falls behind where few keys come and go (measured: 190 µs for a store and a
+        // delete of the same key, against 0.4).
+        let table = papaya::HashMap::builder()
+            .hasher(BuildHasherDefault::new())
+            .resize_mode(papaya::ResizeMode::Blocking)
+            .build();
+        Arc::new(table)
     }
 
     /// Not inlined, since it touches thread-locals.
