@@ -383,6 +383,8 @@ fn F01_a_storm_of_callers_and_cancellations_gives_everybody_a_value_of_its_time(
             });
         });
         wg.wait();
+        // Joined only then: it may wait for a run of this very worker, whose starter has gone.
+        eventually("the thread has ended", || thread.is_finished());
         thread.join().unwrap();
         // Runs whose starters have gone end by themselves; nothing is left in the way of the next.
         eventually("no run is under way", || inside.iter().all(|n| n.load(Ordering::SeqCst) == 0));
