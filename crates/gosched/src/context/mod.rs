@@ -137,7 +137,7 @@ impl RefUnwindSafe for Context {}
 
 /// The clock of all deadlines here.
 fn now() -> Instant {
-    Instant::now()
+    crate::clock::now()
 }
 
 /// [`Context::background`], by Go's name.

@@ -81,7 +81,7 @@ impl Barrier {
     /// back. A timeout too large for the clock means for ever.
     #[track_caller]
     pub fn wait_timeout(&self, timeout: Duration) -> Option<BarrierWaitResult> {
-        match Instant::now().checked_add(timeout) {
+        match crate::clock::now().checked_add(timeout) {
             Some(deadline) => self.wait_deadline(deadline),
             None => Some(self.wait()),
         }

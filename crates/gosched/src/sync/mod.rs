@@ -1,5 +1,5 @@
-//! What goroutines share besides channels: locks, condition variables, wait groups, barriers, what happens once,
-//! and atomics.
+//! What goroutines share besides channels: locks, condition variables, wait groups, barriers, semaphores, what
+//! happens once, pools, maps and atomics.
 //!
 //! Every type here works between goroutines, plain threads and async tasks of any executor, mixed on one
 //! object: a blocking method is `wait` on the future that the `_async` method returns.
@@ -18,7 +18,7 @@ mod semaphore;
 mod waitgroup;
 
 // lock_api wants the initial value as a constant, which loom's atomics cannot give. The models check the
-// raw mutex itself.
+// raw locks themselves.
 #[cfg(not(loom))]
 mod condvar;
 #[cfg(not(loom))]
@@ -32,17 +32,6 @@ mod once_cell;
 #[cfg(not(loom))]
 mod rwlock;
 
-pub use barrier::{Barrier, BarrierWait, BarrierWaitResult};
-#[cfg(not(loom))]
-pub use condvar::{Condvar, WaitAsync, WaitTimeoutResult};
-#[cfg(not(loom))]
-pub use lazy::{ForceLazy, LazyLock, once_func, once_value};
-#[cfg(not(loom))]
-pub use mutex::{LockAsync, LockFuture, MappedMutexGuard, Mutex, MutexGuard};
-#[cfg(not(loom))]
-pub use once::{CallOnce, Once};
-#[cfg(not(loom))]
-pub use once_cell::{GetOrInit, GetOrTryInit, OnceCell};
 // On papaya, thread numbers and goroutines: nothing that a model could see.
 #[cfg(not(loom))]
 mod map;
@@ -51,12 +40,19 @@ mod pool;
 #[cfg(not(loom))]
 mod singleflight;
 
+pub use barrier::{Barrier, BarrierWait, BarrierWaitResult};
 #[cfg(not(loom))]
 pub use condvar::{Condvar, WaitAsync, WaitTimeoutResult};
+#[cfg(not(loom))]
+pub use lazy::{ForceLazy, LazyLock, once_func, once_value};
 #[cfg(not(loom))]
 pub use map::Map;
 #[cfg(not(loom))]
 pub use mutex::{LockAsync, LockFuture, MappedMutexGuard, Mutex, MutexGuard};
+#[cfg(not(loom))]
+pub use once::{CallOnce, Once};
+#[cfg(not(loom))]
+pub use once_cell::{GetOrInit, GetOrTryInit, OnceCell};
 #[cfg(not(loom))]
 pub use pool::{Pool, PoolGuard};
 #[cfg(not(loom))]

@@ -167,7 +167,7 @@ unsafe impl lock_api::RawRwLockTimed for RawRwLock {
 
     #[track_caller]
     fn try_lock_shared_for(&self, timeout: Duration) -> Option<GuardSend> {
-        match Instant::now().checked_add(timeout) {
+        match crate::clock::now().checked_add(timeout) {
             Some(deadline) => self.try_lock_shared_until(deadline),
             // Farther away than the clock can say: for ever.
             None => Some(lock_api::RawRwLock::lock_shared(self)),
@@ -181,7 +181,7 @@ unsafe impl lock_api::RawRwLockTimed for RawRwLock {
 
     #[track_caller]
     fn try_lock_exclusive_for(&self, timeout: Duration) -> Option<GuardSend> {
-        match Instant::now().checked_add(timeout) {
+        match crate::clock::now().checked_add(timeout) {
             Some(deadline) => self.try_lock_exclusive_until(deadline),
             None => Some(lock_api::RawRwLock::lock_exclusive(self)),
         }

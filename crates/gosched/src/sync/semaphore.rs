@@ -185,7 +185,7 @@ impl Semaphore {
     #[track_caller]
     #[must_use = "the permits may not have been taken"]
     pub fn acquire_timeout(&self, n: usize, timeout: Duration) -> bool {
-        match Instant::now().checked_add(timeout) {
+        match crate::clock::now().checked_add(timeout) {
             Some(deadline) => self.acquire_deadline(n, deadline),
             None => {
                 self.acquire(n);
