@@ -16,6 +16,8 @@ use std::time::{Duration, Instant};
 pub(super) const SPIN_START: u32 = 256;
 const SPIN_MIN: u32 = 16;
 const SPIN_MAX: u32 = 1024;
+/// A sleep this short should have been a spin.
+const SHORT_SLEEP: Duration = Duration::from_micros(200);
 /// A thief leaves a victim its short queue if the victim takes up this many goroutines ...
 const FAST: u32 = 6;
 /// ... while the thief makes so many looks, of about 100 ns each: less than 4 us for each of them. Whoever blocks that
@@ -203,7 +205,12 @@ impl Worker {
         let keeps = self.become_keeper();
         if !self.must_stay_awake(nap) {
             self.trim();
+            let since = real_now();
             self.park_until(self.wake_up_time(nap, keeps), index);
+            if !self.remote().inbox.seems_empty() && since.elapsed() < SHORT_SLEEP {
+                // A partner on another worker answered so soon that the sleep cost more than waiting for it.
+                self.spin.set(SPIN_MAX);
+            }
         }
         let left = idle.leave(index);
         if keeps {
