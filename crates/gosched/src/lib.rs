@@ -30,6 +30,8 @@ pub mod context;
 #[cfg(not(loom))]
 pub mod group;
 #[cfg(not(loom))]
+pub mod pipeline;
+#[cfg(not(loom))]
 pub mod runtime;
 mod select;
 pub mod sync;

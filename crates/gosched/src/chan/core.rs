@@ -6,8 +6,10 @@ use super::state::{Put, State, Take};
 use super::word::{Snapshot, Word};
 use crate::sys::lock::{RawSpin, Spin, SpinGuard};
 use crate::sys::prim::{AtomicBool, AtomicUsize, Ordering};
+use crate::wait::queue::WaitQueue;
 use crate::wait::selectable::End;
 use crate::wait::waiter::Wakes;
+use std::any::Any;
 use std::collections::VecDeque;
 use std::mem::ManuallyDrop;
 use std::ptr::NonNull;
@@ -27,6 +29,12 @@ pub(super) struct Chan<T> {
     receivers: AtomicUsize,
     /// Set by the side that disappears first; the second one frees the channel.
     half_gone: AtomicBool,
+    /// Those who wait until no more can be sent.
+    gone: WaitQueue,
+    /// Whether there is a `failure`, for receivers that find the channel closed.
+    failed: AtomicBool,
+    /// The panic that the next receiver to find the channel at its end raises again.
+    failure: Spin<Option<Box<dyn Any + Send>>>,
 }
 
 /// Why an immediate receive failed.
@@ -73,6 +81,9 @@ impl<T> Chan<T> {
             senders: AtomicUsize::new(1),
             receivers: AtomicUsize::new(1),
             half_gone: AtomicBool::new(false),
+            gone: WaitQueue::new(),
+            failed: AtomicBool::new(false),
+            failure: Spin::new(None),
         };
         NonNull::from(Box::leak(Box::new(chan)))
     }
@@ -267,7 +278,42 @@ impl<T> Chan<T> {
         while !done {
             done = self.locked(|state, wakes| state.release_some(RELEASE_BATCH, wakes));
         }
+        if first {
+            // Always under its lock: one who has just seen the channel open is either queued by now, or looks again.
+            self.gone.notify_all_if(|| true);
+        }
         first
+    }
+
+    /// Closes because of a panic, which the receiver that finds the end raises again. Of several the first is kept.
+    #[cfg(not(loom))]
+    pub(super) fn fail(&self, payload: Box<dyn Any + Send>) {
+        let late = {
+            let mut failure = self.failure.lock();
+            // Release: who sees it finds the payload; and it is seen by whoever sees the channel closed below.
+            if self.failed.swap(true, Ordering::AcqRel) { Some(payload) } else { failure.replace(payload) }
+        };
+        self.close();
+        if let Some(late) = late {
+            crate::sys::threads::discard_payload(late);
+        }
+    }
+
+    /// What a receiver calls that has found the channel empty and closed: raises the panic because of which it is
+    /// closed, once. Not while unwinding, where a second panic would abort.
+    #[inline]
+    pub(super) fn ended(&self) {
+        if self.failed.load(Ordering::Acquire) && !std::thread::panicking() {
+            let failure = self.failure.lock().take();
+            if let Some(payload) = failure {
+                std::panic::resume_unwind(payload);
+            }
+        }
+    }
+
+    /// Those who wait until no more can be sent.
+    pub(super) fn gone(&self) -> &WaitQueue {
+        &self.gone
     }
 
     /// Nobody receives any more: senders are woken, what is buffered is dropped.
@@ -279,6 +325,7 @@ impl<T> Chan<T> {
         while !done {
             done = self.locked(|state, wakes| state.release_some(RELEASE_BATCH, wakes));
         }
+        self.gone.notify_all_if(|| true);
         // Users' values, users' destructors: after the unlock. If one panics, those behind it are leaked rather
         // than dropped while unwinding, where a second panic would abort.
         let mut orphans = ManuallyDrop::new(orphans);
@@ -359,6 +406,18 @@ impl<T> Chan<T> {
             // SAFETY: both sides are gone, and the swap let exactly the second one come here. The box was
             // leaked in `new`.
             drop(unsafe { Box::from_raw(this.as_ptr()) });
+        }
+    }
+}
+
+impl<T> Drop for Chan<T> {
+    fn drop(&mut self) {
+        let failure = self.failure.lock().take();
+        if let Some(payload) = failure {
+            crate::task::report::untold_panic(
+                "a stage of a pipeline panicked and nobody received it",
+                payload,
+            );
         }
     }
 }

@@ -26,6 +26,7 @@
 //! the result, unlocks, and wakes. A `select` takes the locks of all its channels in the order of their
 //! addresses (`port`, and `crate::select`).
 
+mod closed;
 mod core;
 mod err;
 #[cfg(all(test, not(loom)))]
@@ -47,6 +48,7 @@ mod tests;
 mod timer;
 mod word;
 
+pub use closed::ClosedFuture;
 pub use err::{RecvError, RecvTimeoutError, SendError, SendTimeoutError, TryRecvError, TrySendError};
 pub use iter::{IntoIter, Iter, TryIter};
 pub use receiver::Receiver;

@@ -19,6 +19,10 @@ impl<T> Receiver<T> {
         match (end, &self.flavor) {
             (End::Held(ticket), _) => self.chan()?.take_held(ticket),
             (End::Time(time), Flavor::Timer(timer)) => Some(timer.convert(time)),
+            (End::Closed, Flavor::Chan(_)) => {
+                self.chan()?.ended();
+                None
+            }
             _ => None,
         }
     }

@@ -20,6 +20,9 @@ use std::time::{Duration, Instant};
 /// the order in which they came. When the last one is dropped, sends fail, blocked senders are woken with their
 /// messages, and what is still in the channel is dropped.
 ///
+/// A channel that is the end of a [pipeline](crate::pipeline) may have been closed by a panic: the receive that would
+/// report it as closed raises that panic again, once.
+///
 /// ```
 /// use gosched::chan::bounded;
 ///
@@ -152,9 +155,14 @@ impl<T> Receiver<T> {
         match &self.flavor {
             Flavor::Chan(_) => {
                 let mut value = None;
-                match self.chan().expect("just seen to be one").try_take(&mut value) {
+                let chan = self.chan().expect("just seen to be one");
+                match chan.try_take(&mut value) {
                     Ok(()) => value.ok_or(TryRecvError::Empty),
                     Err(NoValue::NeedsWaker) => self.try_recv_slow(),
+                    Err(NoValue::Closed) => {
+                        chan.ended();
+                        Err(TryRecvError::Disconnected)
+                    }
                     Err(reason) => Err(reason.into()),
                 }
             }
@@ -215,7 +223,12 @@ impl<T> Receiver<T> {
         let result = match wait_deadline(WaitReason::ChanReceive, blocking, deadline) {
             Some(result) => result,
             None => match future.as_mut().op().stop(chan) {
-                Stopped::Ended(result) => result,
+                Stopped::Ended(result) => {
+                    if result.is_err() {
+                        chan.ended();
+                    }
+                    result
+                }
                 // The sender that has chosen us is making the message: it comes, or we look once more.
                 Stopped::Paired => wait_for(WaitReason::ChanReceive, pin!(Blocking(future.as_mut()))),
                 // What came between the last look and leaving the queue was handed to us; nothing came.

@@ -59,6 +59,14 @@ impl<T> RecvOp<T> {
         chan: &Chan<T>,
         cx: &mut Context<'_>,
     ) -> Poll<Result<T, TryRecvError>> {
+        let polled = self.poll_op(chan, cx);
+        if let Poll::Ready(Err(TryRecvError::Disconnected)) = polled {
+            chan.ended();
+        }
+        polled
+    }
+
+    fn poll_op(self: Pin<&Self>, chan: &Chan<T>, cx: &mut Context<'_>) -> Poll<Result<T, TryRecvError>> {
         loop {
             match self.waiter.phase() {
                 Phase::Idle => return self.start(chan, cx),
@@ -224,6 +232,9 @@ pub(super) fn recv_parked<T>(chan: &Chan<T>, spot: Spot<'_>, at: At) -> Result<T
     // SAFETY: not queued, or ended by a peer, who filled the slot before and does not touch it any more.
     let value = op.slot.with_mut(|slot| unsafe { (*slot).take() });
     std::mem::forget(leave);
+    if value.is_none() {
+        chan.ended();
+    }
     value.ok_or(RecvError)
 }
 

@@ -1,5 +1,6 @@
 //! The sending handle.
 
+use super::closed::ClosedFuture;
 use super::core::{Chan, Finish};
 use super::err::{SendError, SendTimeoutError, TrySendError};
 use super::send::{SendFuture, send_parked};
@@ -202,6 +203,34 @@ impl<T> Sender<T> {
     /// Whether every send fails: the channel is closed, or all its receivers are gone.
     pub fn is_closed(&self) -> bool {
         self.chan().look().rejects()
+    }
+
+    /// Waits until [every send fails](Sender::is_closed): for one who makes what he sends at some cost, or waits for
+    /// something to send, and should stop when nobody wants it any more.
+    ///
+    /// In Go: nothing; a sender does not learn that its receivers have gone.
+    #[track_caller]
+    pub fn closed(&self) {
+        wait_for(WaitReason::ChanClosed, pin!(self.closed_async()));
+    }
+
+    /// The async form of [`closed`](Sender::closed).
+    ///
+    /// ```
+    /// # use gosched::{chan::bounded, wait};
+    /// let (tx, rx) = bounded::<i32>(1);
+    /// std::thread::spawn(move || drop(rx));
+    /// wait(async { tx.closed_async().await });
+    /// assert!(tx.send(1).is_err());
+    /// ```
+    pub fn closed_async(&self) -> ClosedFuture<'_, T> {
+        ClosedFuture::new(self)
+    }
+
+    /// Closes the channel because of a panic, which its receivers get in place of the end.
+    #[cfg(not(loom))]
+    pub(crate) fn fail(&self, payload: Box<dyn std::any::Any + Send>) {
+        self.chan().fail(payload);
     }
 
     /// Whether there is no message in the channel. Always true without a buffer, save for a message handed to a

@@ -30,7 +30,7 @@ impl std::fmt::Display for ShutDown {
 impl std::error::Error for ShutDown {}
 
 /// The text of a panic's payload.
-fn text(payload: &(dyn Any + Send)) -> &str {
+pub(crate) fn text(payload: &(dyn Any + Send)) -> &str {
     match (payload.downcast_ref::<&str>(), payload.downcast_ref::<String>()) {
         (Some(text), _) => text,
         (_, Some(text)) => text,
@@ -43,6 +43,14 @@ fn text(payload: &(dyn Any + Send)) -> &str {
 #[cold]
 pub(crate) fn unjoined_panic(task: TaskRef, payload: Box<dyn Any + Send>) {
     tell(task, &*payload);
+    discard_payload(payload);
+}
+
+/// The same for one that was to be handed to somebody who did not come.
+#[cold]
+pub(crate) fn untold_panic(what: &str, payload: Box<dyn Any + Send>) {
+    let told = format!("gosched: {what}: {}\n", text(&*payload));
+    let _ = std::io::stderr().write_all(told.as_bytes());
     discard_payload(payload);
 }
 

@@ -55,6 +55,8 @@ pub enum WaitReason {
     ChanSendNil,
     /// A receive that can never come: `never()`.
     ChanReceiveNil,
+    /// The closing of a channel, waited for by a sender.
+    ChanClosed,
     /// A select.
     Select,
     /// A select without cases.

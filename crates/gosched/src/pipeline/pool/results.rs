@@ -1,0 +1,89 @@
+//! The results of many jobs, as iterators.
+
+use super::WorkerPool;
+use super::job::{Job, JobError, Outlet};
+use crate::chan::{Receiver, Sender, unbounded};
+use std::collections::VecDeque;
+use std::fmt;
+
+/// Results in the order of submission; from [`WorkerPool::in_order`].
+#[must_use = "iterators are lazy: no job is submitted before a result is asked for"]
+pub struct InOrder<'p, I, T> {
+    pool: &'p WorkerPool,
+    jobs: I,
+    ahead: VecDeque<Job<T>>,
+}
+
+impl<'p, I, T> InOrder<'p, I, T> {
+    pub(super) fn new(pool: &'p WorkerPool, jobs: I) -> Self {
+        Self { pool, jobs, ahead: VecDeque::new() }
+    }
+}
+
+impl<I, F, T> Iterator for InOrder<'_, I, T>
+where
+    I: Iterator<Item = F>,
+    F: FnOnce() -> T + Send + 'static,
+    T: Send + 'static,
+{
+    type Item = Result<T, JobError>;
+
+    #[track_caller]
+    fn next(&mut self) -> Option<Self::Item> {
+        while self.ahead.len() < self.pool.ahead()
+            && let Some(f) = self.jobs.next()
+        {
+            self.ahead.push_back(self.pool.submit(f));
+        }
+        self.ahead.pop_front().map(Job::join)
+    }
+}
+
+impl<I, T> fmt::Debug for InOrder<'_, I, T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("InOrder").field("ahead", &self.ahead.len()).finish_non_exhaustive()
+    }
+}
+
+/// Results in the order in which they come; from [`WorkerPool::as_completed`].
+#[must_use = "iterators are lazy: no job is submitted before a result is asked for"]
+pub struct AsCompleted<'p, I, T> {
+    pool: &'p WorkerPool,
+    jobs: I,
+    ahead: usize,
+    /// As many results as there are jobs ahead, so it is bounded by that.
+    results: (Sender<Result<T, JobError>>, Receiver<Result<T, JobError>>),
+}
+
+impl<'p, I, T> AsCompleted<'p, I, T> {
+    pub(super) fn new(pool: &'p WorkerPool, jobs: I) -> Self {
+        Self { pool, jobs, ahead: 0, results: unbounded() }
+    }
+}
+
+impl<I, F, T> Iterator for AsCompleted<'_, I, T>
+where
+    I: Iterator<Item = F>,
+    F: FnOnce() -> T + Send + 'static,
+    T: Send + 'static,
+{
+    type Item = Result<T, JobError>;
+
+    #[track_caller]
+    fn next(&mut self) -> Option<Self::Item> {
+        while self.ahead < self.pool.ahead()
+            && let Some(f) = self.jobs.next()
+        {
+            self.pool.submit_to(f, Outlet::Channel(self.results.0.clone()));
+            self.ahead += 1;
+        }
+        self.ahead = self.ahead.checked_sub(1)?;
+        Some(self.results.1.recv().expect("each job gives one result, or says that it was canceled"))
+    }
+}
+
+impl<I, T> fmt::Debug for AsCompleted<'_, I, T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("AsCompleted").field("ahead", &self.ahead).finish_non_exhaustive()
+    }
+}
