@@ -425,7 +425,7 @@ fn storm_of_submissions_that_are_given_up() {
                             0 => drop(pool.try_submit(f)),
                             1 => drop(pool.submit(f)),
                             _ => {
-                                let ctx = background().with_timeout((n * 7 + k) % 120 * US);
+                                let ctx = background().with_timeout(US * ((n * 7 + k) % 120) as u32);
                                 if let Ok(mut job) = ctx.wait(pool.submit_async(f)) {
                                     let _ = ctx.wait(&mut job);
                                 }

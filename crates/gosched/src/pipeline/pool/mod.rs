@@ -48,7 +48,7 @@ use std::time::Duration;
 /// # Its end
 ///
 /// The pool has a [context](WorkerPool::context) of its own, derived from that of the builder. When it is done, jobs that
-/// have not begun are dropped, and their handles report [`JobError::Canceled`]; those that run may ask it.
+/// have not begun are dropped, and their handles report [`JobError::Canceled`]; those that run may ask it; workers go.
 /// [`cancel`](WorkerPool::cancel) ends it, so does an error of [`submit_try`](WorkerPool::submit_try), and so does
 /// *dropping the pool, which cancels and does not wait*. To finish what was begun call [`wait`](WorkerPool::wait) before.
 ///

@@ -7,10 +7,12 @@ use crate::sync::WaitGroup;
 use crate::sys::global::{Mutex, lock};
 use crate::sys::threads::discard_payload;
 use crate::task::report::untold_panic;
+use crate::wait::{WaitReason, wait_deadline, wait_for};
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::pin;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// The numbers of a [`WorkerPool`](super::WorkerPool) at one moment.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -58,7 +60,7 @@ pub(in crate::pipeline) struct Shared {
 
 /// All under one lock, so that the decisions about workers are made on one state of things.
 ///
-/// A worker that is idle may retire only while no job is `queued`, and a job is queued only after it was counted
+/// A worker that is idle may go only while no job is `queued`, and a job is queued only after it was counted
 /// here: so one who sees an idle worker for his job finds it there.
 #[derive(Default)]
 struct Counts {
@@ -173,6 +175,30 @@ impl Shared {
         lock(&self.counts).stats
     }
 
+    /// Waits for a job as long as a worker has to; `Timeout` if he is to think about going.
+    fn receive(&self) -> Result<Task, RecvTimeoutError> {
+        if let Ok(task) = self.jobs.try_recv() {
+            return Ok(task);
+        }
+        if self.ctx.err().is_some() {
+            // What is queued is dropped; and somebody may be just about to queue something, or to give that up.
+            return self.jobs.recv_timeout(Duration::from_millis(1));
+        }
+        // Fewer than the least stay for ever; and so does one who becomes one of them while he waits.
+        let may_retire = lock(&self.counts).stats.workers > self.min;
+        let deadline = may_retire.then(|| Instant::now().checked_add(self.idle_limit)).flatten();
+        let job = pin!(self.ctx.wait_async(self.jobs.recv_async()));
+        let received = match deadline {
+            Some(deadline) => wait_deadline(WaitReason::ChanReceive, job, deadline),
+            None => Some(wait_for(WaitReason::ChanReceive, job)),
+        };
+        match received {
+            Some(Ok(result)) => result.map_err(RecvTimeoutError::from),
+            // The context is done, or the time is up.
+            Some(Err(_)) | None => Err(RecvTimeoutError::Timeout),
+        }
+    }
+
     /// Keeps a panic for `wait`.
     pub(super) fn keep_panic(&self, payload: Box<dyn Any + Send>) {
         let mut first = lock(&self.panic);
@@ -229,21 +255,16 @@ impl Seat {
         let shared = self.shared.clone();
         lock(&shared.counts).idle += 1;
         loop {
-            // Fewer than there may be for ever; or later, when others have gone.
-            let may_retire = lock(&shared.counts).stats.workers > shared.min;
-            let received = if may_retire {
-                shared.jobs.recv_timeout(shared.idle_limit)
-            } else {
-                shared.jobs.recv().map_err(RecvTimeoutError::from)
-            };
+            let received = shared.receive();
             let mut counts = lock(&shared.counts);
+            let may_go =
+                counts.stats.queued == 0 && (counts.stats.workers > shared.min || shared.ctx.err().is_some());
             match received {
                 Ok(task) => {
                     counts.idle -= 1;
                     return Some(task);
                 }
-                Err(RecvTimeoutError::Timeout)
-                    if counts.stats.queued > 0 || counts.stats.workers <= shared.min => {}
+                Err(RecvTimeoutError::Timeout) if !may_go => {}
                 Err(_) => {
                     counts.idle -= 1;
                     counts.stats.workers -= 1;
