@@ -359,7 +359,7 @@ fn N09_for_each_changes_in_place_and_map_keeps_the_order() {
         });
         assert!(text.contains("ten"), "{text}");
         assert_eq!(done.into_inner(), 49, "the other goroutine does the rest first");
-        assert_eq!(num_goroutine(), before);
+        settles(before);
     });
 }
 

@@ -339,7 +339,7 @@ fn storm_of_waits_that_are_given_up() {
     in_each(cheap_modes(), || {
         let before = num_goroutine();
         let start = Instant::now();
-        let (rate, burst) = (20_000.0, 10);
+        let (rate, burst) = (50_000.0, 10);
         let limiter = Arc::new(Limiter::new(per_second(rate), burst));
         let waiters: Vec<_> = (0..10u32)
             .map(|k| {
@@ -363,10 +363,10 @@ fn storm_of_waits_that_are_given_up() {
         let left = limiter.tokens();
         let came = start.elapsed().as_secs_f64() * rate + burst as f64;
         assert!(events as f64 + left <= came + 1.0, "{events} events, {left} left, {came} came in");
-        assert!(events > 100, "{events}");
+        assert!(events >= burst, "{events}");
         eventually("it fills again", || limiter.tokens() == burst as f64);
         assert!(limiter.allow_n(burst));
-        assert_eq!(num_goroutine(), before);
+        eventually("all have ended", || num_goroutine() == before);
     });
 }
 

@@ -215,7 +215,9 @@ fn N07_an_error_cancels_only_if_it_is_to() {
         let pool = WorkerPool::builder().workers(2).queue(10).context(&parent).build();
         assert_eq!(pool.submit(|| Err::<(), _>("no harm")).join().unwrap(), Err("no harm"));
         assert_eq!(pool.context().err(), None);
+        eventually("nothing runs", || pool.stats().running == 0);
         let running = pool.submit_try(|ctx| ctx.wait(pending::<()>()));
+        eventually("it runs", || pool.stats().running == 1);
         let (tell, told) = chan::bounded::<()>(0);
         let bad = pool.submit_try(move |_| {
             let _ = told.recv();

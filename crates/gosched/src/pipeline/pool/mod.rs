@@ -300,6 +300,8 @@ impl WorkerPool {
         F: FnOnce() -> T + Send + 'static,
         T: Send + 'static,
     {
+        // The handle is meant to be awaited later.
+        #[allow(clippy::async_yields_async)]
         SubmitFuture(Box::pin(async move {
             let (job, duty) = Job::new(self.shared.clone());
             if let Some(task) = self.admit(self.task(f, duty)) {

@@ -52,12 +52,14 @@ pub struct AsCompleted<'p, I, T> {
     jobs: I,
     ahead: usize,
     /// As many results as there are jobs ahead, so it is bounded by that.
-    results: (Sender<Result<T, JobError>>, Receiver<Result<T, JobError>>),
+    tx: Sender<Result<T, JobError>>,
+    rx: Receiver<Result<T, JobError>>,
 }
 
 impl<'p, I, T> AsCompleted<'p, I, T> {
     pub(super) fn new(pool: &'p WorkerPool, jobs: I) -> Self {
-        Self { pool, jobs, ahead: 0, results: unbounded() }
+        let (tx, rx) = unbounded();
+        Self { pool, jobs, ahead: 0, tx, rx }
     }
 }
 
@@ -74,11 +76,11 @@ where
         while self.ahead < self.pool.ahead()
             && let Some(f) = self.jobs.next()
         {
-            self.pool.submit_to(f, Outlet::Channel(self.results.0.clone()));
+            self.pool.submit_to(f, Outlet::Channel(self.tx.clone()));
             self.ahead += 1;
         }
         self.ahead = self.ahead.checked_sub(1)?;
-        Some(self.results.1.recv().expect("each job gives one result, or says that it was canceled"))
+        Some(self.rx.recv().expect("each job gives one result, or says that it was canceled"))
     }
 }
 

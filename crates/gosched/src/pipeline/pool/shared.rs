@@ -68,10 +68,12 @@ struct Counts {
     idle: usize,
 }
 
+type Run = Box<dyn FnOnce(&Shared) -> Ended + Send>;
+
 /// A job on its way to a worker.
 pub(super) struct Task {
     // In this order: when `open` is counted down, the job and all it held has gone.
-    run: Option<Box<dyn FnOnce(&Shared) -> Ended + Send>>,
+    run: Option<Run>,
     account: Account,
 }
 
