@@ -127,18 +127,19 @@ fn N05_every_way_to_receive_raises_the_panic_once() {
             eventually("it is closed", || rx.is_closed());
             rx
         };
-        let ways: [(&str, fn(&Receiver<u8>)); 8] = [
-            ("recv", |rx| drop(rx.recv())),
-            ("try_recv", |rx| drop(rx.try_recv())),
-            ("recv_timeout", |rx| drop(rx.recv_timeout(MS))),
-            ("iter", |rx| drop(rx.iter().next())),
-            ("recv_async", |rx| drop(block_on(rx.recv_async()))),
-            ("context", |rx| drop(background().wait(rx.recv_async()))),
-            ("select", |rx| select! { recv(rx) -> item => drop(item) }),
+        type Way = fn(&Receiver<u8>);
+        let ways: [(&str, Way); 8] = [
+            ("recv", |rx| _ = rx.recv()),
+            ("try_recv", |rx| _ = rx.try_recv()),
+            ("recv_timeout", |rx| _ = rx.recv_timeout(MS)),
+            ("iter", |rx| _ = rx.iter().next()),
+            ("recv_async", |rx| _ = block_on(rx.recv_async())),
+            ("context", |rx| _ = background().wait(rx.recv_async())),
+            ("select", |rx| select! { recv(rx) -> item => _ = item }),
             ("Select", |rx| {
                 let mut select = gosched::Select::new();
                 select.recv(rx);
-                drop(select.select().recv(rx));
+                let _ = select.select().recv(rx);
             }),
         ];
         for (name, way) in ways {
