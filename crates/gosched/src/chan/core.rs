@@ -410,6 +410,7 @@ impl<T> Chan<T> {
     }
 }
 
+#[cfg(not(loom))]
 impl<T> Drop for Chan<T> {
     fn drop(&mut self) {
         let failure = self.failure.lock().take();
