@@ -5,10 +5,10 @@
 
 mod common;
 
-use common::{bounded, everywhere, modes};
+use common::{bounded, everywhere, modes, one_worker, start};
 use gosched::chan::{self, RecvError, RecvTimeoutError, SendError, TryRecvError, TrySendError};
 use gosched::sync::WaitGroup;
-use gosched::{Runtime, go, go_async, num_goroutine, scope, select, wait, yield_now};
+use gosched::{go, go_async, num_goroutine, scope, select, wait, yield_now};
 use std::collections::HashSet;
 use std::future::poll_fn;
 use std::sync::Arc;
@@ -16,10 +16,6 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::task::{Poll, Waker};
 use std::thread;
 use std::time::{Duration, Instant};
-
-fn one_worker(body: fn()) {
-    bounded(move || Runtime::builder().workers(1).build().unwrap().run(body));
-}
 
 #[test]
 fn C02_messages_of_any_size_go_through_goroutines() {
@@ -295,17 +291,14 @@ fn C18_waiting_goroutines_are_served_first_come_first_served() {
         let receivers: Vec<_> = (0..20)
             .map(|_| {
                 let rx = rx.clone();
-                let receiver = go(move || rx.recv().unwrap());
-                yield_now();
-                receiver
+                start(move || rx.recv().unwrap())
             })
             .collect();
         (0..20).for_each(|n| tx.try_send(n).unwrap());
         assert!(receivers.into_iter().map(|receiver| receiver.join().unwrap()).eq(0..20));
         for n in 0..20 {
             let tx = tx.clone();
-            drop(go(move || tx.send(n).unwrap()));
-            yield_now();
+            drop(start(move || tx.send(n).unwrap()));
         }
         assert!((0..20).map(|_| rx.try_recv().unwrap()).eq(0..20));
     });
@@ -316,8 +309,7 @@ fn C19_a_send_goes_past_the_buffer_into_a_waiting_goroutine() {
     one_worker(|| {
         let (tx, rx) = chan::bounded(4);
         let own = rx.clone();
-        let receiver = go(move || own.recv());
-        yield_now();
+        let receiver = start(move || own.recv());
         tx.send(1).unwrap();
         assert_eq!((tx.len(), receiver.is_finished()), (0, false));
         // What comes later does not overtake it, and another receiver does not take it away.
@@ -335,9 +327,7 @@ fn C20_a_receive_moves_the_first_waiting_goroutines_value_up() {
         let senders: Vec<_> = (2..5)
             .map(|n| {
                 let tx = tx.clone();
-                let sender = go(move || tx.send(n).unwrap());
-                yield_now();
-                sender
+                start(move || tx.send(n).unwrap())
             })
             .collect();
         for n in 0..3 {

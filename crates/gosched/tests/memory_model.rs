@@ -139,6 +139,32 @@ fn M05_a_channel_of_capacity_one_is_a_mutex() {
 }
 
 #[test]
+fn M06_a_buffered_send_does_not_wait_for_its_receive() {
+    for capacity in [Some(1), Some(3), None] {
+        rounds(|i| {
+            let (tx, rx) = capacity.map_or_else(unbounded, bounded);
+            let data = Plain::new();
+            let theirs = data.clone();
+            let sends = capacity.unwrap_or(5);
+            let sender = go(move || {
+                theirs.set(i);
+                (0..sends).for_each(|_| tx.send(()).unwrap());
+            });
+            // It comes to its end with nothing received, so no receive can be before the end of these sends.
+            sender.join().unwrap();
+            assert_eq!(rx.len(), sends);
+            // The edge in the other direction is there all the same.
+            let theirs = data.clone();
+            let receiver = go(move || {
+                (0..sends).for_each(|_| rx.recv().unwrap());
+                theirs.get()
+            });
+            assert_eq!(receiver.join().unwrap(), i);
+        });
+    }
+}
+
+#[test]
 fn M07_and_M10_unlock_is_before_lock_and_done_before_wait() {
     rounds(|_| {
         let data = Arc::new((Mutex::new(()), Plain::new()));

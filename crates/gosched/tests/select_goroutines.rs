@@ -4,9 +4,9 @@
 
 mod common;
 
-use common::{bounded, everywhere};
+use common::{everywhere, one_worker, start};
 use gosched::chan::{self, Receiver, RecvError, SendError, Sender, TryRecvError, TrySendError};
-use gosched::{JoinHandle, Runtime, Select, go, go_async, num_goroutine, select, select_async, yield_now};
+use gosched::{Select, go, go_async, num_goroutine, select, select_async, yield_now};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
@@ -15,18 +15,6 @@ const LONG: Duration = Duration::from_secs(3600);
 
 fn ms(n: u64) -> Duration {
     Duration::from_millis(n)
-}
-
-/// On one worker a goroutine that is let run blocks before anybody else goes on.
-fn one_worker(body: fn()) {
-    bounded(move || Runtime::builder().workers(1).build().unwrap().run(body));
-}
-
-/// Starts a goroutine and lets it run.
-fn start<T: Send + 'static>(f: impl FnOnce() -> T + Send + 'static) -> JoinHandle<T> {
-    let handle = go(f);
-    yield_now();
-    handle
 }
 
 /// Whether nobody waits on either side of a channel without a buffer.

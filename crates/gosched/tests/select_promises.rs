@@ -5,11 +5,10 @@
 
 mod common;
 
-use common::{bounded, everywhere};
+use common::{bounded, everywhere, one_worker, start};
 use gosched::chan::{self, Receiver, RecvError, Sender, TryRecvError, TrySendError};
 use gosched::{
-    JoinHandle, Runtime, Select, go, go_async, select, select_async_biased, select_biased, time, wait,
-    yield_now,
+    JoinHandle, Select, go, go_async, select, select_async_biased, select_biased, time, wait, yield_now,
 };
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -17,17 +16,6 @@ use std::time::{Duration, Instant};
 
 fn ms(n: u64) -> Duration {
     Duration::from_millis(n)
-}
-
-fn one_worker(body: fn()) {
-    bounded(move || Runtime::builder().workers(1).build().unwrap().run(body));
-}
-
-/// Starts a goroutine and lets it run.
-fn start<T: Send + 'static>(f: impl FnOnce() -> T + Send + 'static) -> JoinHandle<T> {
-    let handle = go(f);
-    yield_now();
-    handle
 }
 
 /// A goroutine whose select is chosen to send `times` times and makes no message after all, each after a pause.

@@ -175,3 +175,43 @@ pub fn tick(duration: Duration) -> Receiver<Instant> {
 pub const fn never<T>() -> Receiver<T> {
     Receiver::never()
 }
+
+/// What must not compile: each handle has one direction, neither becomes the other (C12, C13), and messages that may
+/// not change threads keep their channel from doing so.
+///
+/// ```compile_fail,E0599
+/// let (_tx, rx) = gosched::chan::bounded(1);
+/// rx.send(1);
+/// ```
+///
+/// ```compile_fail,E0599
+/// let (_tx, rx) = gosched::chan::bounded::<i32>(1);
+/// rx.close();
+/// ```
+///
+/// ```compile_fail,E0599
+/// let (tx, _rx) = gosched::chan::bounded::<i32>(1);
+/// tx.recv();
+/// ```
+///
+/// ```compile_fail,E0308
+/// let (tx, _rx) = gosched::chan::bounded::<i32>(1);
+/// let rx: gosched::chan::Receiver<i32> = tx;
+/// ```
+///
+/// ```compile_fail,E0308
+/// let (_tx, rx) = gosched::chan::bounded::<i32>(1);
+/// let tx: gosched::chan::Sender<i32> = rx;
+/// ```
+///
+/// ```compile_fail,E0599
+/// let (_tx, rx) = gosched::chan::bounded::<i32>(1);
+/// gosched::select! { send(rx, 1) -> _ => {} }
+/// ```
+///
+/// ```compile_fail,E0277
+/// let (tx, _rx) = gosched::chan::bounded::<std::rc::Rc<i32>>(1);
+/// gosched::go(move || drop(tx));
+/// ```
+#[cfg(doctest)]
+struct MustNotCompile;

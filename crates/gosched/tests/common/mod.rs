@@ -4,7 +4,7 @@
 // Each test file is a crate of its own and uses a part of this.
 #![allow(dead_code)]
 
-use gosched::Runtime;
+use gosched::{JoinHandle, Runtime};
 use std::any::Any;
 use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
@@ -102,6 +102,22 @@ pub(crate) fn in_each(modes: Vec<Mode>, body: fn()) {
 #[track_caller]
 pub(crate) fn everywhere(body: fn()) {
     in_each(modes(), body);
+}
+
+/// Runs `body` as the main goroutine of a runtime with one worker, bounded in time: where the order in which
+/// goroutines run matters.
+#[track_caller]
+pub(crate) fn one_worker(body: fn()) {
+    bounded(move || Runtime::builder().workers(1).build().unwrap().run(body));
+}
+
+/// Starts a goroutine and lets it run: with one worker, until it blocks or ends.
+#[track_caller]
+pub(crate) fn start<T: Send + 'static>(f: impl FnOnce() -> T + Send + 'static) -> JoinHandle<T> {
+    let handle = gosched::go(f);
+    // More than once: now and then a fair turn is somebody else's.
+    (0..5).for_each(|_| gosched::yield_now());
+    handle
 }
 
 /// The text of a panic's payload.
