@@ -35,6 +35,8 @@ mod goroutine_tests;
 mod iter;
 #[cfg(all(test, loom))]
 mod loom_tests;
+#[cfg(all(test, loom))]
+mod loom_lean_tests;
 mod port;
 mod receiver;
 mod recv;
