@@ -202,6 +202,40 @@ fn a_foreign_wakers_panic_inside_a_receive_leaves_the_channel_whole() {
     });
 }
 
+#[test]
+fn C10_a_foreign_wakers_panic_keeps_nobody_from_learning_of_the_close() {
+    everywhere(|| {
+        let waker = Waker::from(Arc::new(Panics));
+        for round in 0..8 {
+            let (tx, rx) = chan::bounded::<u32>(0);
+            let mut foreign = Box::pin(rx.recv_async());
+            assert!(foreign.as_mut().poll(&mut Context::from_waker(&waker)).is_pending());
+            // More than one critical section of closing releases.
+            let waiting = Arc::new(AtomicUsize::new(0));
+            let others: Vec<_> = (0..100)
+                .map(|_| {
+                    let (rx, waiting) = (rx.clone(), waiting.clone());
+                    go(move || {
+                        waiting.fetch_add(1, Ordering::SeqCst);
+                        rx.recv()
+                    })
+                })
+                .collect();
+            eventually("all but wait", || waiting.load(Ordering::SeqCst) == 100);
+            time::sleep(Duration::from_millis(1));
+            let closes = catch_unwind(AssertUnwindSafe(|| match round % 2 {
+                0 => assert!(tx.close()),
+                _ => drop(tx),
+            }));
+            assert_eq!(common::text(&*closes.unwrap_err()), "a waker's own");
+            for other in others {
+                assert!(other.join().unwrap().is_err());
+            }
+        }
+        eventually("only main is left", || num_goroutine() == 1);
+    });
+}
+
 // ---- the affinity check inside a blocking call ---------------------------------------------------
 
 #[cfg(all(debug_assertions, target_os = "linux", target_arch = "x86_64"))]

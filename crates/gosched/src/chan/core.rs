@@ -270,19 +270,29 @@ impl<T> Chan<T> {
 
     /// Closes for sending and wakes everybody who waits. False if it was closed already.
     pub(super) fn close(&self) -> bool {
-        let mut first = false;
-        let mut done = self.locked(|state, wakes| {
-            first = state.close();
-            state.release_some(RELEASE_BATCH, wakes)
-        });
+        self.release_after(State::close)
+    }
+
+    /// Changes the state so that some wait in vain, and releases all of them: also those behind one whose waker, being
+    /// foreign, panics.
+    fn release_after<R>(&self, change: impl FnOnce(&mut State<T>) -> R) -> R {
+        struct Rest<'a, T>(&'a Chan<T>);
+        impl<T> Drop for Rest<'_, T> {
+            fn drop(&mut self) {
+                // With them those who wait on `gone`.
+                self.0.release_after(|_| ());
+            }
+        }
+        let rest = Rest(self);
+        let (result, mut done) =
+            self.locked(|state, wakes| (change(state), state.release_some(RELEASE_BATCH, wakes)));
         while !done {
             done = self.locked(|state, wakes| state.release_some(RELEASE_BATCH, wakes));
         }
-        if first {
-            // Always under its lock: one who has just seen the channel open is either queued by now, or looks again.
-            self.gone.notify_all_if(|| true);
-        }
-        first
+        std::mem::forget(rest);
+        // Always under its lock: one who has just seen the channel open is either queued by now, or looks again.
+        self.gone.notify_all_if(|| true);
+        result
     }
 
     /// Closes because of a panic, which the receiver that finds the end raises again. Of several the first is kept.
@@ -318,17 +328,9 @@ impl<T> Chan<T> {
 
     /// Nobody receives any more: senders are woken, what is buffered is dropped.
     fn abandon(&self) {
-        let (orphans, mut done) = self.locked(|state, wakes| {
-            let orphans = state.abandon();
-            (orphans, state.release_some(RELEASE_BATCH, wakes))
-        });
-        while !done {
-            done = self.locked(|state, wakes| state.release_some(RELEASE_BATCH, wakes));
-        }
-        self.gone.notify_all_if(|| true);
         // Users' values, users' destructors: after the unlock. If one panics, those behind it are leaked rather
         // than dropped while unwinding, where a second panic would abort.
-        let mut orphans = ManuallyDrop::new(orphans);
+        let mut orphans = self.release_after(|state| ManuallyDrop::new(state.abandon()));
         while let Some(value) = orphans.pop_front() {
             drop(value);
         }
@@ -369,9 +371,8 @@ impl<T> Chan<T> {
         let chan = unsafe { this.as_ref() };
         // Acquire and release: what other senders did before they went comes before the closing.
         if chan.senders.fetch_sub(1, Ordering::AcqRel) == 1 {
+            let _leave = Leave(this);
             chan.close();
-            // SAFETY: the last one of this side calls, once.
-            unsafe { Self::side_gone(this) };
         }
     }
 
@@ -384,14 +385,6 @@ impl<T> Chan<T> {
         // SAFETY: the caller's count keeps the channel in place.
         let chan = unsafe { this.as_ref() };
         if chan.receivers.fetch_sub(1, Ordering::AcqRel) == 1 {
-            // The side is reported gone even if a user's destructor panics in here.
-            struct Leave<T>(NonNull<Chan<T>>);
-            impl<T> Drop for Leave<T> {
-                fn drop(&mut self) {
-                    // SAFETY: made once, by the last receiver, who does not use the channel afterwards.
-                    unsafe { Chan::side_gone(self.0) };
-                }
-            }
             let _leave = Leave(this);
             chan.abandon();
         }
@@ -420,5 +413,16 @@ impl<T> Drop for Chan<T> {
                 payload,
             );
         }
+    }
+}
+
+/// Made by the last handle of a side, which does not use the channel afterwards: reports the side gone, also if a foreign
+/// waker or a user's destructor has panicked meanwhile.
+struct Leave<T>(NonNull<Chan<T>>);
+
+impl<T> Drop for Leave<T> {
+    fn drop(&mut self) {
+        // SAFETY: made once for each side, by its last handle.
+        unsafe { Chan::side_gone(self.0) };
     }
 }
