@@ -34,9 +34,9 @@ mod err;
 mod goroutine_tests;
 mod iter;
 #[cfg(all(test, loom))]
-mod loom_tests;
-#[cfg(all(test, loom))]
 mod loom_lean_tests;
+#[cfg(all(test, loom))]
+mod loom_tests;
 mod port;
 mod receiver;
 mod recv;
