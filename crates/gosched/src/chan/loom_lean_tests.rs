@@ -1,6 +1,6 @@
 //! Models of the lean way of goroutines: `Spot::park_until`. How they run is said in `loom_tests.rs`.
 
-use super::{Receiver, Sender, bounded};
+use super::{Receiver, RecvError, Sender, bounded};
 use crate::select::__private::{RecvArm, SendArm, Wait, run};
 use loom::thread;
 
