@@ -6,7 +6,7 @@ mod common;
 
 use common::{Child, is_child, proc_status};
 use gosched::chan::{self, Receiver, Sender};
-use gosched::{Runtime, Select, go, select, select_async, wait};
+use gosched::{Runtime, Select, go, select, select_async, wait, yield_now};
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::sync::atomic::{AtomicIsize, AtomicUsize, Ordering::Relaxed};
 use std::time::Duration;
@@ -94,8 +94,10 @@ fn rounds(
     });
     let calls = CALLS.load(Relaxed);
     for n in 0..count {
-        // It waits already, but for the first time.
-        busy[0].0.send(n).unwrap();
+        // Succeeds only once it waits.
+        while busy[0].0.try_send(n).is_err() {
+            yield_now();
+        }
         assert_eq!(busy[1].1.recv(), Ok(n));
     }
     let calls = CALLS.load(Relaxed) - calls;
