@@ -1,6 +1,7 @@
-//! The rows of FEATURES.md about channels, on goroutines. Their way of blocking is not that of threads and futures
-//! (`chan_basic.rs`): they queue and suspend without polling anything. Mostly in every mode; where the order in which
-//! goroutines come to wait matters, on one worker, where a goroutine that is let run blocks before anybody else goes on.
+//! The rows of FEATURES.md about channels, on goroutines. Their way of blocking is not that of threads and
+//! futures (`chan_basic.rs`): they queue and suspend without polling anything. Mostly in every mode; where the
+//! order in which goroutines come to wait matters, on one worker, where a goroutine that is let run blocks
+//! before anybody else goes on.
 #![allow(non_snake_case)]
 
 mod common;
@@ -382,7 +383,10 @@ fn C24_wakes_that_mean_nothing_end_no_operation() {
                         default(Duration::from_secs(60)) => panic!(),
                     },
                     |tx, _, _| assert_eq!(tx.send(1), Ok(())),
-                    |tx, _, never| select! { send(tx, 1) -> sent => assert_eq!(sent, Ok(())), recv(never) -> _ => panic!() },
+                    |tx, _, never| select! {
+                        send(tx, 1) -> sent => assert_eq!(sent, Ok(())),
+                        recv(never) -> _ => panic!(),
+                    },
                 ];
                 for (i, operation) in operations.into_iter().enumerate() {
                     let (tx, rx) = chan::bounded(0);

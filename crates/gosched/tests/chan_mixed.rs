@@ -1,5 +1,6 @@
-//! One channel between those who know nothing of each other: goroutines of several runtimes, threads inside and outside
-//! of one, async tasks of our scheduler and of executors that are not ours; and what is left of it when a runtime goes.
+//! One channel between those who know nothing of each other: goroutines of several runtimes, threads inside and
+//! outside of one, async tasks of our scheduler and of executors that are not ours; and what is left of it when
+//! a runtime goes.
 #![allow(non_snake_case)]
 
 mod common;
@@ -35,7 +36,8 @@ impl<T> Worker<T> {
 
 type Boxed<T> = Pin<Box<dyn Future<Output = T> + Send>>;
 
-/// Several tasks of a foreign executor on one thread. All have one waker, so each is polled for the others' wakes too.
+/// Several tasks of a foreign executor on one thread. All have one waker, so each is polled for the others'
+/// wakes too.
 async fn all<T>(tasks: Vec<Boxed<T>>) -> Vec<T> {
     let mut tasks: Vec<_> = tasks.into_iter().map(|task| (Some(task), None)).collect();
     poll_fn(move |cx| {
@@ -253,7 +255,10 @@ fn C10_and_C29_channels_stay_usable_with_abandoned_goroutines_in_their_queues() 
                             0 => drop(rx.recv()),
                             1 => drop(rx.recv_timeout(Duration::from_secs(3600))),
                             2 => select! { recv(rx) -> _ => {}, recv(quiet) -> _ => {} },
-                            3 => select! { recv(rx) -> _ => {}, recv(chan::after(Duration::from_secs(3600))) -> _ => {} },
+                            3 => select! {
+                                recv(rx) -> _ => {}
+                                recv(chan::after(Duration::from_secs(3600))) -> _ => {}
+                            },
                             4 => drop(full.send(message)),
                             _ => drop(wait(full.send_async(message))),
                         }
@@ -263,17 +268,16 @@ fn C10_and_C29_channels_stay_usable_with_abandoned_goroutines_in_their_queues() 
                 gosched::time::sleep(Duration::from_millis(5));
             });
             drop(mode.runtime);
-            // Futures that nobody polls any more have left their queues; what stands on a stack is still there, and
-            // cannot tell that nobody will ever run it.
+            // Futures that nobody polls any more have left their queues; what stands on a stack is still there,
+            // and cannot tell that nobody will ever run it.
             let begin = Instant::now();
             let receivers = (0..waits).take_while(|_| tx.try_send(Counted::new(&live)).is_ok()).count();
             assert!(receivers <= 4, "{name}: {receivers}");
             let messages = drain.try_iter().count();
             assert!((1..=3).contains(&messages), "{name}: {messages}");
             // Nothing blocks on them, and nothing of theirs is dropped twice.
-            assert!(
-                matches!(tx.send_timeout(Counted::new(&live), Duration::from_millis(1)), Err(error) if error.is_timeout())
-            );
+            let late = tx.send_timeout(Counted::new(&live), Duration::from_millis(1));
+            assert!(late.is_err_and(|error| error.is_timeout()));
             assert!(tx.close() && full.close());
             assert!(matches!(rx.recv(), Err(RecvError)) && matches!(drain.recv(), Err(RecvError)));
             assert!(matches!(tx.try_send(Counted::new(&live)), Err(TrySendError::Disconnected(_))));

@@ -1,8 +1,8 @@
-//! The rows of FEATURES.md about goroutines that ask who may do what to whom: panics, ends, what is inherited, and how
-//! many run at once (G07, G11, G15, G16, G18, G28). The rest is in `goroutines.rs` and `scheduling.rs`.
+//! The rows of FEATURES.md about goroutines that ask who may do what to whom: panics, ends, what is inherited,
+//! and how many run at once (G07, G11, G15, G16, G18, G28). The rest is in `goroutines.rs` and `scheduling.rs`.
 //!
-//! G02 (`go` of a nil function) and G17 (Go's names of a goroutine's states) have no meaning here: a closure is never
-//! nil, and our states are `task::state`'s.
+//! G02 (`go` of a nil function) and G17 (Go's names of a goroutine's states) have no meaning here: a closure is
+//! never nil, and our states are `task::state`'s.
 #![allow(non_snake_case)]
 
 mod common;

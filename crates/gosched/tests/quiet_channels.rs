@@ -1,5 +1,5 @@
-//! What waiting costs in memory: nothing that stays, and on goroutines nothing at all (C30, S07, S20). Allocations are
-//! counted, in child processes that do nothing else.
+//! What waiting costs in memory: nothing that stays, and on goroutines nothing at all (C30, S07, S20).
+//! Allocations are counted, in child processes that do nothing else.
 #![allow(non_snake_case)]
 
 mod common;
@@ -59,7 +59,11 @@ const WAYS: [(&str, Wait); 8] = [
         select! { recv(quiet) -> _ => panic!(), recv(busy) -> n => n.unwrap(), default(LONG) => panic!() }
     }),
     ("after", |busy, quiet, _| {
-        select! { recv(quiet) -> _ => panic!(), recv(busy) -> n => n.unwrap(), recv(chan::after(LONG)) -> _ => panic!() }
+        select! {
+            recv(quiet) -> _ => panic!(),
+            recv(busy) -> n => n.unwrap(),
+            recv(chan::after(LONG)) -> _ => panic!(),
+        }
     }),
     ("Select", |busy, quiet, full| {
         let mut select = Select::new();
@@ -76,7 +80,8 @@ const WAYS: [(&str, Wait); 8] = [
     ("plain", |busy, _, _| busy.recv().unwrap()),
 ];
 
-/// Waits `rounds` times in a goroutine while another one serves it. Returns how much memory is in use at the end.
+/// Waits `rounds` times in a goroutine while another one serves it. Returns how much memory is in use at the
+/// end.
 fn rounds(
     count: usize,
     way: Wait,
@@ -147,7 +152,11 @@ fn C30_time_outs_and_dropped_futures_leave_no_memory_behind() {
         let short = Duration::from_nanos(1);
         let turn = |i: usize| match i % 6 {
             0 => assert!(select! { recv(rx) -> _ => false, default(short) => true }),
-            1 => assert!(select! { recv(rx) -> _ => false, send(tx, 1) -> _ => false, recv(chan::after(short)) -> _ => true }),
+            1 => assert!(select! {
+                recv(rx) -> _ => false,
+                send(tx, 1) -> _ => false,
+                recv(chan::after(short)) -> _ => true,
+            }),
             2 => assert!(rx.recv_timeout(short).is_err()),
             3 => assert!(tx.send_timeout(1, short).is_err()),
             4 => assert!(select! { recv(rx) -> _ => false, default => true }),

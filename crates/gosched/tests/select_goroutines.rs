@@ -1,5 +1,5 @@
-//! The rows of FEATURES.md about a select that has to wait, on goroutines: they queue and suspend without polling
-//! anything, unless a clock is involved (`select_basic.rs` has the rules on threads and as futures).
+//! The rows of FEATURES.md about a select that has to wait, on goroutines: they queue and suspend without
+//! polling anything, unless a clock is involved (`select_basic.rs` has the rules on threads and as futures).
 #![allow(non_snake_case)]
 
 mod common;
@@ -244,7 +244,8 @@ fn S16_opposing_selects_of_goroutines_do_not_block_each_other() {
             .map(|id| {
                 let (channels, ended) = (channels.clone(), ended.clone());
                 go(move || {
-                    // Everybody has all channels, in an order of its own; the even ones send where the odd ones receive.
+                    // Everybody has all channels, in an order of its own; the even ones send where the odd ones
+                    // receive.
                     let [a, b, c, d] = [0, 1, 2, 3].map(|k| &channels[(k * (1 + id % 2 * 2) + id) % 4]);
                     let (mut sent, mut got) = (0, 0);
                     while sent + got < 150 {

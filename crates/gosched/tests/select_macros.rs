@@ -170,7 +170,8 @@ struct Case {
     peer: Option<JoinHandle<Option<i32>>>,
 }
 
-/// Empty, with and without a buffer; half full, full; closed, drained and not; abandoned; and with each of four peers.
+/// Empty, with and without a buffer; half full, full; closed, drained and not; abandoned; and with each of four
+/// peers.
 const STATES: [(usize, i32); 11] =
     [(0, 0), (2, 0), (2, 1), (2, 2), (2, 0), (2, 1), (2, 1), (0, 0), (0, 0), (0, 0), (0, 0)];
 
@@ -233,7 +234,10 @@ fn S17_a_select_of_one_case_is_the_plain_operation() {
                 },
                 |_, rx| {
                     wait(async {
-                        select_async! { recv(rx) -> n => n.map_err(Into::into), default => Err(TryRecvError::Empty) }
+                        select_async! {
+                            recv(rx) -> n => n.map_err(Into::into),
+                            default => Err(TryRecvError::Empty),
+                        }
                     })
                 },
                 |_, rx| {
@@ -249,7 +253,12 @@ fn S17_a_select_of_one_case_is_the_plain_operation() {
             let plain = in_state(state).after(|tx, _| tx.try_send(9));
             let refused = |sent: Result<(), SendError<i32>>| sent.map_err(TrySendError::from);
             let selects: [Form<Result<(), TrySendError<i32>>>; 3] = [
-                |tx, _| select! { send(tx, 9) -> sent => sent.map_err(Into::into), default => Err(TrySendError::Full(9)) },
+                |tx, _| {
+                    select! {
+                        send(tx, 9) -> sent => sent.map_err(Into::into),
+                        default => Err(TrySendError::Full(9)),
+                    }
+                },
                 |tx, _| {
                     wait(async {
                         select_async! {

@@ -1,6 +1,6 @@
-//! Goroutines that wait for a message still being made by the chosen `send` case of somebody's select. They are bound
-//! to that one peer, out of reach of all others and of their own clocks, until the message comes or the peer gives up;
-//! then everything must be as if the two had never met (S06, S20, C18).
+//! Goroutines that wait for a message still being made by the chosen `send` case of somebody's select. They are
+//! bound to that one peer, out of reach of all others and of their own clocks, until the message comes or the
+//! peer gives up; then everything must be as if the two had never met (S06, S20, C18).
 #![allow(non_snake_case)]
 
 mod common;

@@ -1,7 +1,7 @@
-//! A thousand short programs of sends, receives, selects, time-outs, futures dropped while they wait, messages that are
-//! not made after all, and closes; each drawn from a seed, and each on goroutines, threads and async tasks at once.
-//! Every message keeps a record of what became of it: none is lost, none is doubled, and what an operation returned is
-//! what happened (C08, C27, S06).
+//! A thousand short programs of sends, receives, selects, time-outs, futures dropped while they wait, messages
+//! that are not made after all, and closes; each drawn from a seed, and each on goroutines, threads and async
+//! tasks at once. Every message keeps a record of what became of it: none is lost, none is doubled, and what an
+//! operation returned is what happened (C08, C27, S06).
 //!
 //! What fails names its seed: `GOSCHED_STORM_SEED=n` runs that program alone, two hundred times, in all modes.
 //! `GOSCHED_STORM_SEEDS=n` runs that many seeds instead of a thousand.
@@ -284,7 +284,10 @@ impl Party {
                     send(tx, self.make(id)) -> sent => self.note_back(id, sent),
                 },
                 5 => select_async! {
-                    send(tx, { time::sleep_async(pause).await; self.make(id) }) -> sent => self.note_back(id, sent),
+                    send(tx, {
+                        time::sleep_async(pause).await;
+                        self.make(id)
+                    }) -> sent => self.note_back(id, sent),
                     recv(rx2) -> got => drop(got.map(Token::receive)),
                     default(pause) => {}
                 },

@@ -1,5 +1,5 @@
-//! Storms: rules that hold at every instant, while many act at once. On goroutines of one and of two workers, on threads,
-//! in async tasks of ours and of another executor.
+//! Storms: rules that hold at every instant, while many act at once. On goroutines of one and of two workers, on
+//! threads, in async tasks of ours and of another executor.
 #![allow(non_snake_case)]
 
 mod common;
@@ -71,7 +71,11 @@ fn take_one(way: usize, rx: &Receiver<i32>) -> Result<i32, TryRecvError> {
         0 => rx.try_recv(),
         1 => select! { recv(rx) -> n => n.map_err(Into::into), default => Err(EMPTY) },
         2 => {
-            select! { recv(rx) -> n => n.map_err(Into::into), recv(chan::never::<i32>()) -> _ => panic!(), default => Err(EMPTY) }
+            select! {
+                recv(rx) -> n => n.map_err(Into::into),
+                recv(chan::never::<i32>()) -> _ => panic!(),
+                default => Err(EMPTY),
+            }
         }
         3 => wait(async {
             select_async! { recv(rx) -> n => n.map_err(Into::into), default => Err(EMPTY) }
@@ -245,7 +249,11 @@ fn send_somewhere(way: usize, [a, b, c]: &[Sender<usize>; 3], n: usize) {
             select! { send(a, n) -> r => r.unwrap(), send(b, n) -> r => r.unwrap(), send(c, n) -> r => r.unwrap() }
         }
         1 => {
-            select_biased! { send(c, n) -> r => r.unwrap(), send(a, n) -> r => r.unwrap(), send(b, n) -> r => r.unwrap() }
+            select_biased! {
+                send(c, n) -> r => r.unwrap(),
+                send(a, n) -> r => r.unwrap(),
+                send(b, n) -> r => r.unwrap(),
+            }
         }
         2 => wait(send_somewhere_async([a.clone(), b.clone(), c.clone()], n)),
         3 => {

@@ -1,7 +1,9 @@
-//! Rules about waiting that only the inside shows: who waits, in which order, and what a look without the lock sees.
+//! Rules about waiting that only the inside shows: who waits, in which order, and what a look without the lock
+//! sees.
 //!
-//! Waiters of every kind stand in one queue here, since each has a way of its own to get there: a goroutine parks
-//! without polling a future, unless it is inside one's poll or has a deadline; a thread and an async task poll one.
+//! Waiters of every kind stand in one queue here, since each has a way of its own to get there: a goroutine
+//! parks without polling a future, unless it is inside one's poll or has a deadline; a thread and an async task
+//! poll one.
 
 use super::state::State;
 use super::{Receiver, Sender, TryRecvError, TrySendError, bounded, unbounded};
@@ -146,8 +148,8 @@ fn C18_senders_of_every_kind_are_served_first_come_first_served() {
                 })
                 .collect();
             let got: Vec<_> = (0..cap + waiters.len()).map(|_| rx.recv().unwrap()).collect();
-            // A select with a buffer before it gets its place in its turn, and puts its message there once it is made:
-            // those behind it that have theirs ready may overtake it.
+            // A select with a buffer before it gets its place in its turn, and puts its message there once it is
+            // made: those behind it that have theirs ready may overtake it.
             let lazy = |n: usize| cap > 0 && n >= cap && matches!(kind_of(n - cap) % KINDS, 3 | 6 | 7 | 8);
             let ready: Vec<_> = got.iter().copied().filter(|n| !lazy(*n)).collect();
             assert!(ready.is_sorted(), "{got:?}");

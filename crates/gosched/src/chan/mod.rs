@@ -178,8 +178,8 @@ pub const fn never<T>() -> Receiver<T> {
     Receiver::never()
 }
 
-/// What must not compile: each handle has one direction, neither becomes the other (C12, C13), and messages that may
-/// not change threads keep their channel from doing so.
+/// What must not compile: each handle has one direction, neither becomes the other (C12, C13), and messages that
+/// may not change threads keep their channel from doing so.
 ///
 /// ```compile_fail,E0599
 /// let (_tx, rx) = gosched::chan::bounded(1);

@@ -131,7 +131,8 @@ impl<T> Receiver<T> {
     ///
     /// It fails only if there was an instant at which the channel was open and had nothing to receive, or was
     /// closed and empty. If the message is still being made by the chosen `send` case of a `select!`, the call
-    /// waits for it.
+    /// waits for it: for ever, if that select is never run again, because its runtime is gone or its future
+    /// was forgotten.
     ///
     /// # Errors
     ///

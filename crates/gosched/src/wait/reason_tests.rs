@@ -12,7 +12,8 @@ use std::time::{Duration, Instant};
 
 const LONG: Duration = Duration::from_secs(3600);
 
-/// Starts a goroutine that blocks in `op`, and returns what it is said to wait for once it does, and in which line.
+/// Starts a goroutine that blocks in `op`, and returns what it is said to wait for once it does, and in which
+/// line.
 ///
 /// Reading a parked goroutine's header from outside is fine here: with one worker nothing else runs meanwhile.
 fn reason_of(op: impl FnOnce() + Send + 'static) -> (u8, u32) {
@@ -126,7 +127,8 @@ fn C18_blocked_sends_and_receives_wait_in_states_of_their_own_and_say_where() {
     });
 }
 
-/// All goroutines but this one end: else their thread would be kept for ever, and another test counts such threads.
+/// All goroutines but this one end: else their thread would be kept for ever, and another test counts such
+/// threads.
 fn until_alone() {
     let deadline = Instant::now() + Duration::from_secs(20);
     while crate::num_goroutine() > 1 {
@@ -144,7 +146,8 @@ fn S11_and_C03_waiting_for_ever_has_states_of_its_own() {
             assert_eq!(reason_of(|| drop(never::<Box<i32>>().recv())).0, WaitReason::ChanReceiveNil as u8);
             assert_eq!(reason_of(|| for _ in never::<Box<i32>>() {}).0, WaitReason::ChanReceiveNil as u8);
             // Only nil cases are cases all the same.
-            let nil = || select! { recv(None::<Receiver<Box<i32>>>) -> _ => {}, recv(never::<Box<i32>>()) -> _ => {} };
+            let none: Option<Receiver<Box<i32>>> = None;
+            let nil = move || select! { recv(none) -> _ => {}, recv(never::<Box<i32>>()) -> _ => {} };
             assert_eq!(reason_of(nil).0, WaitReason::Select as u8);
         });
         return;
