@@ -4,13 +4,15 @@
 
 mod common;
 
-use common::{bounded, everywhere, modes};
+use common::{bounded, everywhere, modes, panic_text};
 use gosched::sync::{LockAsync, Mutex, WaitGroup};
 use gosched::{chan, go, go_async, time, wait};
 use std::future::Future;
+use std::panic::resume_unwind;
 use std::pin::{Pin, pin};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::task::{Context, Poll, RawWaker, RawWakerVTable, Waker};
+use std::task::{Context, Poll, RawWaker, RawWakerVTable, Wake, Waker};
 use std::thread;
 use std::time::Duration;
 
@@ -207,4 +209,60 @@ fn handles_and_timers_are_dropped_elsewhere_after_their_runtime() {
             .unwrap();
         });
     }
+}
+
+/// Panics when it is called.
+struct Bad;
+
+impl Wake for Bad {
+    fn wake(self: Arc<Self>) {
+        resume_unwind(Box::new("a bad waker"));
+    }
+}
+
+/// Calls `f`, in which a bad waker is called.
+fn meets_a_bad_waker(f: impl FnOnce()) {
+    assert_eq!(panic_text(f), "a bad waker");
+}
+
+/// A receive or a send that ends with whether the channel was closed.
+type Waiting = Pin<Box<dyn Future<Output = bool>>>;
+
+#[test]
+fn C10_a_waker_that_panics_costs_nobody_else_on_the_channel_the_wake_up() {
+    bounded(|| {
+        let bad = Waker::from(Arc::new(Bad));
+        let message = Arc::new(());
+        // More than one batch of those who are released; the bad one first, last, and in between.
+        for (n, at) in [(2, 0), (2, 1), (5, 3), (200, 0), (200, 10), (200, 100), (200, 199)] {
+            // Receivers or senders wait; the channel is closed, or the last handle of the other side goes.
+            for (receive, close) in [(true, true), (false, true), (true, false), (false, false)] {
+                let (tx, rx) = chan::bounded::<Arc<()>>(0);
+                let mut waiting: Vec<Waiting> = Vec::new();
+                for i in 0..n {
+                    let mut future: Waiting = if receive {
+                        let rx = rx.clone();
+                        Box::pin(async move { rx.recv_async().await.is_err() })
+                    } else {
+                        let (tx, message) = (tx.clone(), message.clone());
+                        Box::pin(async move { tx.send_async(message).await.is_err() })
+                    };
+                    let waker = if i == at { &bad } else { Waker::noop() };
+                    assert!(future.as_mut().poll(&mut Context::from_waker(waker)).is_pending());
+                    waiting.push(future);
+                }
+                match (close, receive) {
+                    (true, _) => meets_a_bad_waker(|| _ = tx.close()),
+                    (false, true) => meets_a_bad_waker(|| drop(tx)),
+                    (false, false) => meets_a_bad_waker(|| drop(rx)),
+                }
+                // One who was forgotten would be pending still.
+                for mut future in waiting {
+                    let polled = future.as_mut().poll(&mut Context::from_waker(Waker::noop()));
+                    assert_eq!(polled, Poll::Ready(true), "{at} of {n}: somebody still waits");
+                }
+            }
+        }
+        assert_eq!(Arc::strong_count(&message), 1);
+    });
 }
