@@ -20,7 +20,7 @@ use crate::sys::lock::{Spin, SpinGuard};
 #[cfg(not(loom))]
 use crate::sys::prim::spin_hint;
 use crate::wait::node::{NodeList, NodeState, Signal, WaitNode};
-use crate::wait::queue::WakeList;
+use crate::wait::queue::wake_in_batches;
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
@@ -232,7 +232,9 @@ impl RawRwLock {
                 waiters.admit(count);
                 let below = waiters.admitted_below;
                 drop(waiters);
-                return Drain { lock: self, below, batch: WakeList::new() }.run();
+                return wake_in_batches(|batch| {
+                    batch.tell_below(&mut self.waiters.lock().admitted, below, Signal::Handed);
+                });
             }
             Turn::WakeWriter => Signal::One,
             Turn::HandToWriter => Signal::Handed,
@@ -250,43 +252,6 @@ impl fmt::Debug for RawRwLock {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (written, readers) = (self.is_written(), self.word.readers());
         f.debug_struct("RawRwLock").field("written", &written).field("readers", &readers).finish()
-    }
-}
-
-/// Tells the admitted readers, up to the tickets of its own turn, batch by batch.
-struct Drain<'a> {
-    lock: &'a RawRwLock,
-    below: u64,
-    batch: WakeList,
-}
-
-impl Drain<'_> {
-    fn run(&mut self) {
-        loop {
-            // First, so that a continued run (see `Drop`) begins with what was left of the last batch.
-            self.batch.wake_all();
-            let mut waiters = self.lock.waiters.lock();
-            while !self.batch.is_full() {
-                if waiters.admitted.front_ticket().is_none_or(|ticket| ticket >= self.below) {
-                    break;
-                }
-                let Some(popped) = waiters.admitted.pop_front() else { break };
-                self.batch.push(popped.signal(Signal::Handed));
-            }
-            drop(waiters);
-            if self.batch.is_empty() {
-                return;
-            }
-        }
-    }
-}
-
-impl Drop for Drain<'_> {
-    fn drop(&mut self) {
-        // A foreign waker that panics must not cost the others their wake-up.
-        if std::thread::panicking() {
-            self.run();
-        }
     }
 }
 

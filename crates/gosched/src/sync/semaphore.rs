@@ -6,7 +6,7 @@
 
 use crate::sys::lock::Spin;
 use crate::wait::node::{NodeList, NodeState, Signal, WaitNode};
-use crate::wait::queue::WakeList;
+use crate::wait::queue::wake_in_batches;
 use crate::wait::{WaitReason, wait_for};
 use std::fmt;
 use std::future::Future;
@@ -246,7 +246,21 @@ impl Inner {
     /// before have been served.
     #[cold]
     fn serve(&self) {
-        Serve { inner: self, batch: WakeList::new() }.run();
+        wake_in_batches(|batch| {
+            let mut guard = self.state.lock();
+            let state = &mut *guard;
+            while !batch.is_full() {
+                // What is queued asks for no more than the size, which is a usize.
+                let Some(n) = state.queue.front_ticket().map(|n| n as usize) else { break };
+                if !state.fits(n, self.size) {
+                    break;
+                }
+                let Some(popped) = state.queue.pop_front() else { break };
+                state.held += n;
+                state.waiting -= 1;
+                batch.push(popped.signal(Signal::Handed));
+            }
+        });
     }
 
     /// One waiter leaves before it has seen permits. True if they have been counted for it: the caller's to
@@ -279,47 +293,6 @@ impl Inner {
                 true
             }
             NodeState::Waiting | NodeState::Idle => false,
-        }
-    }
-}
-
-/// Serves the head of the queue as long as it fits, batch by batch.
-struct Serve<'s> {
-    inner: &'s Inner,
-    batch: WakeList,
-}
-
-impl Serve<'_> {
-    fn run(&mut self) {
-        loop {
-            // First, so that a continued run (see `Drop`) begins with what was left of the last batch.
-            self.batch.wake_all();
-            let mut guard = self.inner.state.lock();
-            let state = &mut *guard;
-            while !self.batch.is_full() {
-                // What is queued asks for no more than the size, which is a usize.
-                let Some(n) = state.queue.front_ticket().map(|n| n as usize) else { break };
-                if !state.fits(n, self.inner.size) {
-                    break;
-                }
-                let Some(popped) = state.queue.pop_front() else { break };
-                state.held += n;
-                state.waiting -= 1;
-                self.batch.push(popped.signal(Signal::Handed));
-            }
-            drop(guard);
-            if self.batch.is_empty() {
-                return;
-            }
-        }
-    }
-}
-
-impl Drop for Serve<'_> {
-    fn drop(&mut self) {
-        // A foreign waker that panics must not cost the others their wake-up.
-        if std::thread::panicking() {
-            self.run();
         }
     }
 }

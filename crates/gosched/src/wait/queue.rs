@@ -204,7 +204,7 @@ impl WaitQueue {
             (count, lists.drained_below)
         };
         if count > 0 {
-            Drain { queue: self, below, batch: WakeList::new() }.run();
+            wake_in_batches(|batch| batch.tell_below(&mut self.lists.lock().draining, below, Signal::All));
         }
         count
     }
@@ -216,27 +216,23 @@ impl fmt::Debug for WaitQueue {
     }
 }
 
-/// Empties the `draining` list, up to the tickets of its own `notify_all`, batch by batch.
-struct Drain<'q> {
-    queue: &'q WaitQueue,
-    below: u64,
+/// Tells waiters batch by batch, with the lock given up in between: `fill` takes it, tells as many as the list it is
+/// given has room for, and gives it up. Ends when `fill` has told nobody.
+pub(crate) fn wake_in_batches(fill: impl FnMut(&mut WakeList)) {
+    Batches { fill, batch: WakeList::new() }.run();
+}
+
+struct Batches<F: FnMut(&mut WakeList)> {
+    fill: F,
     batch: WakeList,
 }
 
-impl Drain<'_> {
+impl<F: FnMut(&mut WakeList)> Batches<F> {
     fn run(&mut self) {
         loop {
             // First, so that a continued run (see `Drop`) begins with what was left of the last batch.
             self.batch.wake_all();
-            let mut lists = self.queue.lists.lock();
-            while !self.batch.is_full() {
-                if lists.draining.front_ticket().is_none_or(|ticket| ticket >= self.below) {
-                    break;
-                }
-                let Some(popped) = lists.draining.pop_front() else { break };
-                self.batch.push(popped.signal(Signal::All));
-            }
-            drop(lists);
+            (self.fill)(&mut self.batch);
             if self.batch.is_empty() {
                 return;
             }
@@ -244,7 +240,7 @@ impl Drain<'_> {
     }
 }
 
-impl Drop for Drain<'_> {
+impl<F: FnMut(&mut WakeList)> Drop for Batches<F> {
     fn drop(&mut self) {
         // A foreign waker that panics must not cost the others their wake-up.
         if std::thread::panicking() {
@@ -278,6 +274,14 @@ impl WakeList {
         debug_assert!(self.wakers[self.len].is_none());
         self.wakers[self.len] = waker;
         self.len += 1;
+    }
+
+    /// Under the list's lock: tells those with tickets below `below`, as long as there is room.
+    pub(crate) fn tell_below(&mut self, list: &mut NodeList, below: u64, signal: Signal) {
+        while !self.is_full() && list.front_ticket().is_some_and(|ticket| ticket < below) {
+            let Some(popped) = list.pop_front() else { break };
+            self.push(popped.signal(signal));
+        }
     }
 
     /// Calls them, oldest first. If one panics, a later call goes on with those behind it.
