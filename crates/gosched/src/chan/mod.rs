@@ -38,6 +38,7 @@ mod loom_lean_tests;
 #[cfg(all(test, loom))]
 mod loom_tests;
 mod port;
+mod queued;
 mod receiver;
 mod recv;
 mod send;

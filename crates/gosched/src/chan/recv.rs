@@ -7,17 +7,18 @@
 use super::Receiver;
 use super::core::{Chan, NoValue};
 use super::err::{RecvError, TryRecvError};
+use super::queued::{update_waker, wait_on};
 use super::receiver::Flavor;
 use super::state::Take;
 use super::timer::AsyncWait;
 use crate::sys::prim::UnsafeCell;
 use crate::wait::list::{Home, Kind, Node};
 use crate::wait::waiter::{Outcome, Phase, Waiter};
-use crate::wait::{At, Spot, WaitReason, wait_for};
+use crate::wait::{At, Spot, WaitReason};
 use std::fmt;
-use std::future::{Future, poll_fn};
+use std::future::Future;
 use std::marker::PhantomPinned;
-use std::pin::{Pin, pin};
+use std::pin::Pin;
 use std::task::{Context, Poll, Waker};
 
 /// A receive that may have to wait.
@@ -71,7 +72,7 @@ impl<T> RecvOp<T> {
             match self.waiter.phase() {
                 Phase::Idle => return self.start(chan, cx),
                 Phase::Waiting | Phase::Bound(_) => {
-                    if self.update_waker(chan, cx) {
+                    if update_waker(chan, &self.waiter, &self.node, cx) {
                         return Poll::Pending;
                     }
                 }
@@ -124,37 +125,6 @@ impl<T> RecvOp<T> {
             unsafe { state.queue_receiver(&self.node, wakes) };
             Take::NeedsWaker
         })
-    }
-
-    /// Leaves the present waker. False if the operation has ended meanwhile.
-    #[cold]
-    fn update_waker(&self, chan: &Chan<T>, cx: &mut Context<'_>) -> bool {
-        let mut waker = Some(cx.waker().clone());
-        // What comes back in `waker`, the old one, is dropped after the unlock.
-        chan.locked(|_, _| {
-            let waits = self.node.home() != Home::Nowhere;
-            if waits {
-                // SAFETY: under the lock of its channel it is still queued or paired.
-                unsafe { self.waiter.update_locked(&mut waker) };
-            }
-            waits
-        })
-    }
-
-    /// Waits for the outcome of a plain receive that is queued or paired, wherever this runs by now.
-    #[cold]
-    fn wait_on(&self, chan: &Chan<T>) {
-        let ended = poll_fn(|cx| {
-            loop {
-                if self.waiter.outcome().is_some() {
-                    return Poll::Ready(());
-                }
-                if self.update_waker(chan, cx) {
-                    return Poll::Pending;
-                }
-            }
-        });
-        wait_for(WaitReason::ChanReceive, pin!(ended));
     }
 
     /// Ends on an outcome; `None` means to begin again.
@@ -227,7 +197,7 @@ pub(super) fn recv_parked<T>(chan: &Chan<T>, spot: Spot<'_>, at: At) -> Result<T
     if matches!(take, Take::Paired | Take::NeedsWaker)
         && spot.park_until(WaitReason::ChanReceive, at, woke, || op.waiter.outcome()).is_none()
     {
-        op.wait_on(chan);
+        wait_on(chan, &op.waiter, &op.node, WaitReason::ChanReceive);
     }
     // SAFETY: not queued, or ended by a peer, who filled the slot before and does not touch it any more.
     let value = op.slot.with_mut(|slot| unsafe { (*slot).take() });

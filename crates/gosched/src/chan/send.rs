@@ -5,15 +5,16 @@
 use super::Sender;
 use super::core::Chan;
 use super::err::SendError;
+use super::queued::{update_waker, wait_on};
 use super::state::Put;
 use crate::sys::prim::UnsafeCell;
-use crate::wait::list::{Home, Kind, Node};
+use crate::wait::list::{Kind, Node};
 use crate::wait::waiter::{Outcome, Phase, Waiter};
-use crate::wait::{At, Spot, WaitReason, wait_for};
+use crate::wait::{At, Spot, WaitReason};
 use std::fmt;
-use std::future::{Future, poll_fn};
+use std::future::Future;
 use std::marker::PhantomPinned;
-use std::pin::{Pin, pin};
+use std::pin::Pin;
 use std::task::{Context, Poll, Waker};
 
 /// A send that may have to wait.
@@ -69,7 +70,7 @@ impl<T> SendOp<T> {
             match self.waiter.phase() {
                 Phase::Idle => return self.start(chan, cx),
                 Phase::Waiting | Phase::Bound(_) => {
-                    if self.update_waker(chan, cx) {
+                    if update_waker(chan, &self.waiter, &self.node, cx) {
                         return Poll::Pending;
                     }
                 }
@@ -128,37 +129,6 @@ impl<T> SendOp<T> {
         Err(SendError(unsafe { self.take_value() }.expect("a message that was not sent is still here")))
     }
 
-    /// Leaves the present waker. False if the operation has ended meanwhile.
-    #[cold]
-    fn update_waker(&self, chan: &Chan<T>, cx: &mut Context<'_>) -> bool {
-        let mut waker = Some(cx.waker().clone());
-        // What comes back in `waker`, the old one, is dropped after the unlock.
-        chan.locked(|_, _| {
-            let waits = self.node.home() != Home::Nowhere;
-            if waits {
-                // SAFETY: under the lock of its channel it is still queued.
-                unsafe { self.waiter.update_locked(&mut waker) };
-            }
-            waits
-        })
-    }
-
-    /// Waits for the outcome of a send that is queued, wherever this runs by now.
-    #[cold]
-    fn wait_on(&self, chan: &Chan<T>) -> Outcome {
-        let ended = poll_fn(|cx| {
-            loop {
-                if let Some(outcome) = self.waiter.outcome() {
-                    return Poll::Ready(outcome);
-                }
-                if self.update_waker(chan, cx) {
-                    return Poll::Pending;
-                }
-            }
-        });
-        wait_for(WaitReason::ChanSend, pin!(ended))
-    }
-
     fn conclude(&self, outcome: Outcome) -> Result<(), SendError<T>> {
         // SAFETY: the owner has read the outcome, so no list holds the node, and no peer touches it any more.
         let left = unsafe {
@@ -197,7 +167,7 @@ pub(super) fn send_parked<T>(chan: &Chan<T>, spot: Spot<'_>, value: T, at: At) -
     let (mut put, woke) = op.enter(chan, spot.waker());
     if put == Put::Full {
         let outcome = spot.park_until(WaitReason::ChanSend, at, woke, || op.waiter.outcome());
-        put = match outcome.unwrap_or_else(|| op.wait_on(chan)) {
+        put = match outcome.unwrap_or_else(|| wait_on(chan, &op.waiter, &op.node, WaitReason::ChanSend)) {
             Outcome::Delivered => Put::Done,
             _ => Put::Closed,
         };
