@@ -61,7 +61,11 @@ ROWS = [
     row("select128", "select128", ["go", "tokio", "threads"]),
     row("pool", "pool", ALL, [("go", 1.5)]),
     row("yield", "yield", ["go", "tokio", "threads"], [("go", 5.0)]),
-    row("mutex", "mutex", ["go", "tokio", "threads"]),
+    row("mutex", "mutex", ["go", "parking", "tokio", "threads"], [("parking", 1.0), ("go", 2.0)]),
+    row("lock", "lock", ["go", "parking"], [("parking", 0.83)]),
+    row("rlock", "rlock", ["go", "parking"]),
+    row("cancel", "cancel", ["go"], [("go", 1.0)]),
+    row("fanout", "fanout", ["go", "tokio"], [("go", 1.0)]),
     row("blocked", "blocked_rss", ["go"], [("max", 4600)], warm=5600),
     row("blocked_async", "blocked_rss", {"tokio": "blocked", "kanal": "blocked"}, [("max", 600)], warm=2048),
     row("idle", "idle_cpu", ["go", "tokio"], [("max", 0.5)]),
@@ -121,7 +125,7 @@ def build(systems, go_path, workers):
         version = subprocess.run([go, "version"], check=True, capture_output=True, text=True).stdout.strip()
         if f"go{GO_VERSION} " not in version:
             print(f"note: the bars are against Go {GO_VERSION}; this is {version}", file=sys.stderr)
-        subprocess.run([go, "build", "-o", str(out / "go"), str(ROOT / "benches/go/main.go")], check=True)
+        subprocess.run([go, "build", "-o", str(out / "go"), *map(str, sorted((ROOT / "benches/go").glob("*.go")))], check=True)
         commands["go"] = ([str(out / "go")], [], {"GOMAXPROCS": str(workers)})
     return commands
 

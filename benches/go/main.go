@@ -192,28 +192,6 @@ func yield(n int) {
 	out("yield", per(time.Since(t), 2*n), "ns/yield")
 }
 
-func mutex(tasks, perTask int) {
-	t := time.Now()
-	var mu sync.Mutex
-	var x uint64
-	var wg sync.WaitGroup
-	wg.Add(tasks)
-	for i := 0; i < tasks; i++ {
-		go func() {
-			for i := 0; i < perTask; i++ {
-				mu.Lock()
-				x++
-				mu.Unlock()
-			}
-			wg.Done()
-		}()
-	}
-	wg.Wait()
-	d := time.Since(t)
-	check(x == uint64(tasks*perTask))
-	out("mutex", per(d, tasks*perTask), "ns/lock")
-}
-
 func blocked(n int) {
 	rss, pte := status("VmRSS"), status("VmPTE")
 	var started atomic.Int64
@@ -286,13 +264,11 @@ func main() {
 		pool(n(3000000))
 	case "yield":
 		yield(n(5000000))
-	case "mutex":
-		mutex(1000, n(1000))
 	case "blocked":
 		blocked(n(1000000))
 	case "idle":
 		idle(n(1000))
 	default:
-		panic("row " + os.Args[1])
+		library(os.Args[1], n)
 	}
 }

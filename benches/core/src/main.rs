@@ -2,11 +2,12 @@
 //!
 //! Each is the same program as in `../go/main.go`, and prints the same `name value unit` lines.
 
+mod library;
 #[path = "../../util.rs"]
 mod util;
 
 use gosched::chan::{Receiver, Sender, bounded};
-use gosched::sync::{Mutex, WaitGroup};
+use gosched::sync::WaitGroup;
 use gosched::{go, go_async, select, yield_now};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -43,13 +44,10 @@ fn run(row: &str, n: impl Fn(u64) -> u64) {
         "select128" => select_two("select128", 128, n(5_000_000)),
         "pool" => pool(n(3_000_000)),
         "yield" => yields(n(5_000_000)),
-        "mutex" => mutex(1000, n(1000)),
         "blocked" => blocked(n(1_000_000), false),
         "blocked_async" => blocked(n(1_000_000), true),
         "idle" => idle(n(1000)),
-        "sleepers" => sleepers(n(10_000), 10, false),
-        "sleepers_async" => sleepers(n(10_000), 10, true),
-        row => panic!("no row {row}"),
+        row => library::run(row, n),
     }
 }
 
@@ -217,25 +215,6 @@ fn yields(n: u64) {
     out_per("yield", begin.elapsed(), 2 * n, "ns/yield");
 }
 
-fn mutex(tasks: u64, per_task: u64) {
-    let begin = Instant::now();
-    let (total, wg) = (Arc::new(Mutex::new(0u64)), WaitGroup::new());
-    wg.add(tasks as usize);
-    for _ in 0..tasks {
-        let (total, wg) = (total.clone(), wg.clone());
-        go(move || {
-            for _ in 0..per_task {
-                *total.lock() += 1;
-            }
-            wg.done();
-        });
-    }
-    wg.wait();
-    let time = begin.elapsed();
-    assert_eq!(*total.lock(), tasks * per_task);
-    out_per("mutex", time, tasks * per_task, "ns/lock");
-}
-
 fn blocked(n: u64, stackless: bool) {
     let memory = Memory::now();
     let (started, wg) = (Arc::new(AtomicU64::new(0)), WaitGroup::new());
@@ -289,46 +268,4 @@ fn idle(n: u64) {
     gosched::time::sleep(Duration::from_secs(3));
     out("idle_cpu", (util::cpu() - cpu) / begin.elapsed().as_secs_f64() * 100.0, "%");
     drop(tx);
-}
-
-/// Goroutines that sleep `rounds` times a random 1 to 100 ms: processor time in all, and how late they wake.
-fn sleepers(n: u64, rounds: u64, is_async: bool) {
-    let begin = Instant::now();
-    let (late, latest) = (Arc::new(AtomicU64::new(0)), Arc::new(AtomicU64::new(0)));
-    let wg = WaitGroup::new();
-    wg.add(n as usize);
-    for i in 0..n {
-        let (wg, late, latest) = (wg.clone(), late.clone(), latest.clone());
-        let body = async move {
-            let mut random = (i + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15);
-            let (mut sum, mut worst) = (0, 0);
-            for _ in 0..rounds {
-                random ^= random << 13;
-                random ^= random >> 7;
-                random ^= random << 17;
-                let duration = Duration::from_micros(1000 + random % 99_000);
-                let due = Instant::now() + duration;
-                match is_async {
-                    true => gosched::time::sleep_async(duration).await,
-                    false => gosched::time::sleep(duration),
-                }
-                let by = due.elapsed().as_nanos() as u64;
-                sum += by;
-                worst = worst.max(by);
-            }
-            late.fetch_add(sum, Ordering::Relaxed);
-            latest.fetch_max(worst, Ordering::Relaxed);
-            wg.done();
-        };
-        match is_async {
-            true => drop(go_async(body)),
-            false => drop(go(move || gosched::wait(body))),
-        }
-    }
-    wg.wait();
-    let (wall, cpu) = (begin.elapsed(), util::cpu());
-    out("sleepers_wall", wall.as_secs_f64(), "s");
-    out("sleepers_cpu", cpu, "s");
-    out("sleepers_late_mean", late.load(Ordering::Relaxed) as f64 / (n * rounds) as f64 / 1e6, "ms");
-    out("sleepers_late_worst", latest.load(Ordering::Relaxed) as f64 / 1e6, "ms");
 }

@@ -1,15 +1,18 @@
 //! The benchmark programs on other Rust libraries:
-//! `peers <tokio|kanal|threads> <row> [--workers 2] [n]`.
+//! `peers <tokio|parking|smol|kanal|threads> <row> [--workers 2] [n]`.
 //!
 //! - `tokio`: tokio's tasks and its own mpsc channels. Their smallest capacity is 1, so `pingpong`, `pairs`
 //!   and `select0` run with one slot of buffer. Several consumers share a receiver behind a mutex.
 //! - `kanal`: tokio's tasks with kanal's channels, a true rendezvous. No select: a pending receive of
 //!   kanal's that is dropped can lose its message.
+//! - `parking`: tokio's tasks with parking_lot's locks.
+//! - `smol`: smol's tasks and timers.
 //! - `threads`: OS threads with crossbeam-channel.
 //!
 //! Each is the same program as in `../go/main.go`, and prints the same `name value unit` lines.
 
 mod chans;
+mod library;
 mod tasks;
 mod threads;
 #[path = "../../util.rs"]
@@ -21,13 +24,16 @@ use util::Args;
 fn main() {
     let args = Args::parse();
     let [system, row, ..] = &args.words[..] else {
-        eprintln!("usage: peers <tokio|kanal|threads> <row> [--workers 2] [n]");
+        eprintln!("usage: peers <tokio|parking|smol|kanal|threads> <row> [--workers 2] [n]");
         std::process::exit(2);
     };
     let (system, row) = (system.clone(), row.clone());
     let n = move |default| args.n(2, default);
     if system == "threads" {
         return threads(&row, n);
+    }
+    if system == "smol" {
+        return smol_rows(&row, n);
     }
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(Args::parse().workers())
@@ -39,6 +45,7 @@ fn main() {
         tokio::spawn(async move {
             match system.as_str() {
                 "tokio" => tokio_rows(&row, n).await,
+                "parking" => parking_rows(&row, n).await,
                 "kanal" => kanal_rows(&row, n).await,
                 system => panic!("no system {system}"),
             }
@@ -63,6 +70,29 @@ async fn tokio_rows(row: &str, n: impl Fn(u64) -> u64) {
         "mutex" => tasks::mutex(1000, n(1000)).await,
         "blocked" => tasks::blocked::<Mpsc>(n(1_000_000)).await,
         "idle" => tasks::idle(n(1000)).await,
+        "fanout" => library::fanout(1000, n(1000)).await,
+        "sleepers" => library::sleepers::<library::Tokio>(n(10_000), 10).await,
+        row => panic!("no row {row}"),
+    }
+}
+
+async fn parking_rows(row: &str, n: impl Fn(u64) -> u64) {
+    match row {
+        "mutex" => library::mutex(1000, n(1000)).await,
+        "lock" => library::lock(n(20_000_000)),
+        "rlock" => library::rlock(n(20_000_000)),
+        row => panic!("no row {row}"),
+    }
+}
+
+fn smol_rows(row: &str, n: impl Fn(u64) -> u64) {
+    // SAFETY: no other thread runs yet.
+    unsafe { std::env::set_var("SMOL_THREADS", Args::parse().workers().to_string()) };
+    // As many workers as the others have; this thread waits.
+    match row {
+        "sleepers" => smol::block_on(async move {
+            smol::spawn(library::sleepers::<library::Smol>(n(10_000), 10)).await;
+        }),
         row => panic!("no row {row}"),
     }
 }
