@@ -12,8 +12,6 @@
 //!
 //! Whoever has a guard may unlock; there is no owner in the sense of a thread or goroutine.
 
-#[cfg(not(loom))]
-use super::raw_mutex::SPIN_ROUNDS;
 use super::raw_mutex::Since;
 use super::rw_word::{Entered, Released, Turn, Waiting, Word};
 use crate::sys::lock::{Spin, SpinGuard};
@@ -25,6 +23,10 @@ use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll, Waker};
+
+/// How often a blocking lock looks again before it queues, with 4, 8, 16 pauses in between.
+#[cfg(not(loom))]
+const SPIN_ROUNDS: u32 = 3;
 
 /// The lock of a [`RwLock`](super::RwLock), without data: one word, and the lists of those who wait.
 ///
