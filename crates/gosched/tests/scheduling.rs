@@ -193,6 +193,64 @@ fn G25_timers_fire_while_the_worker_that_set_them_is_busy() {
     });
 }
 
+/// Spins until it has seen `count` of them, or says no after five seconds.
+fn spin_until(seen: &AtomicUsize, count: usize) -> bool {
+    let deadline = Instant::now() + Duration::from_secs(5);
+    while seen.load(Ordering::SeqCst) < count {
+        if Instant::now() >= deadline {
+            return false;
+        }
+        std::hint::spin_loop();
+    }
+    true
+}
+
+#[test]
+fn G25_timers_fire_while_the_worker_that_woke_for_one_is_busy() {
+    in_each(parallel_modes(), || {
+        for _ in 0..20 {
+            let fired = Arc::new(AtomicUsize::new(0));
+            let seen = fired.clone();
+            let hog = go_async(async move {
+                time::sleep_async(Duration::from_millis(2)).await;
+                spin_until(&seen, 1)
+            });
+            drop(go_async(async move {
+                time::sleep_async(Duration::from_millis(4)).await;
+                fired.fetch_add(1, Ordering::SeqCst);
+            }));
+            assert!(hog.join().unwrap(), "nobody looked at the timers while their keeper was busy");
+        }
+    });
+}
+
+#[test]
+fn G26_what_timers_woke_is_stolen_from_a_busy_worker() {
+    const BATCH: usize = 16;
+    in_each(parallel_modes(), || {
+        for round in 0..200 {
+            let seen = Arc::new(AtomicUsize::new(0));
+            let due = Instant::now() + Duration::from_millis(1);
+            let handles: Vec<_> = (0..BATCH)
+                .map(|_| {
+                    let seen = seen.clone();
+                    go_async(async move {
+                        time::sleep_until_async(due).await;
+                        // Mostly all of them are short, so that calling another worker does not pay; now and then the
+                        // first one keeps the worker until another has run the rest.
+                        let first = seen.fetch_add(1, Ordering::SeqCst) == 0;
+                        !first || round % 50 != 49 || spin_until(&seen, BATCH)
+                    })
+                })
+                .collect();
+            assert!(
+                handles.into_iter().all(|handle| handle.join().unwrap()),
+                "nobody has stolen in round {round}"
+            );
+        }
+    });
+}
+
 #[test]
 fn G26_work_is_stolen_from_a_busy_worker() {
     in_each(parallel_modes(), || {

@@ -9,6 +9,7 @@
 //! * [`worker`]: the loop: which goroutine next, and its queues.
 //! * [`search`]: what a worker does that has nothing to do: stealing, napping, sleeping, timers.
 //! * [`idle`]: the protocol of searchers and sleepers, with its proof sketch.
+//! * [`watch`]: who of the sleepers looks after the timers.
 //! * [`execute`]: running a goroutine on a fiber, and its end.
 //! * [`shutdown`]: stopping, and what becomes of goroutines that have not ended.
 
@@ -21,6 +22,8 @@ pub(crate) mod search;
 pub(crate) mod shared;
 #[cfg(not(loom))]
 pub(crate) mod shutdown;
+#[cfg(not(loom))]
+mod watch;
 #[cfg(not(loom))]
 pub(crate) mod worker;
 

@@ -7,7 +7,7 @@
 use super::idle::Left;
 use super::shared::Remote;
 use super::worker::Worker;
-use crate::clock::{NEVER, real_now, to_instant};
+use crate::clock::{NEVER, real_now, to_instant, to_nanos};
 use crate::task::TaskRef;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
@@ -23,17 +23,23 @@ const FAST: u32 = 6;
 /// ... while the thief makes so many looks, of about 100 ns each: less than 4 us for each of them. Whoever blocks that
 /// fast is likely to be talking to those that wait, and the stealing itself would take as long.
 const GRACE: u32 = 256;
-/// A queue of this length is stolen from at once.
+/// A queue of this length is stolen from after a glance, ...
 const LONG: u32 = 8;
+/// ... of so many looks: 2 us. ...
+const GLANCE: u32 = 20;
+/// ... But not if its owner will have run it empty in so many times as long.
+const SOON: u32 = 25;
 /// The first nap, and how often it is doubled at most.
 const NAP: Duration = Duration::from_micros(100);
 const NAP_DOUBLINGS: u32 = 5;
-/// How much later than the keeper the other sleepers look at the timers, in case the keeper is busy.
-const KEEPER_SLACK: Duration = Duration::from_millis(10);
+/// How many short sleeps in a row are not taken for a reason to spin, at most, where spinning has not paid off.
+const MOST_DISTRUST: u32 = 63;
 
 /// What a search came to.
 enum Search {
     Found(TaskRef),
+    /// Found, since timers were due.
+    Due(TaskRef),
     /// Victims have work, but get to it by themselves.
     Short,
     Nothing,
@@ -44,6 +50,8 @@ impl Worker {
     #[cold]
     pub(super) fn find_work(&self) -> Option<TaskRef> {
         let mut searching = false;
+        // Woken to search: if there is nothing any more, those who had it have kept up.
+        let mut called = false;
         loop {
             self.relieve();
             if self.shared.closing.load(Ordering::SeqCst) {
@@ -55,16 +63,28 @@ impl Worker {
             searching = searching || self.shared.idle.try_search();
             let outcome = self.search(searching);
             let was_last = searching && self.shared.idle.end_search();
-            if let Search::Found(task) = outcome {
+            if let Search::Found(task) | Search::Due(task) = outcome {
                 // The last searcher has found something: if there is more, somebody else should look. And if
                 // there are timers that nobody sleeps for, somebody else should: we may be busy for long.
-                if (was_last && self.sees_movable()) || self.shared.lacks_keeper() {
+                let more = was_last && self.sees_movable();
+                if (more && !self.others_can_wait(&outcome)) || !self.shared.is_watched() {
                     self.shared.notify();
                 }
                 return Some(task);
             }
-            searching = self.sleep(matches!(outcome, Search::Short)) == Left::ToSearch;
+            if called {
+                self.shared.watch.called_in_vain();
+            }
+            searching = self.sleep(called || matches!(outcome, Search::Short)) == Left::ToSearch;
+            called = searching;
         }
+    }
+
+    /// Whether nobody need be called to help: see [`Watch::can_wait`](super::watch::Watch::can_wait).
+    fn others_can_wait(&self, outcome: &Search) -> bool {
+        let shared = &self.shared;
+        matches!(outcome, Search::Due(_))
+            && shared.watch.can_wait(to_nanos(real_now()), shared.timers.next_nanos())
     }
 
     /// One search, with its spin.
@@ -78,12 +98,15 @@ impl Worker {
                 && self.fire_timers()
                 && let Some(task) = self.look()
             {
-                return Search::Found(task);
+                return Search::Due(task);
             }
             if let Some(task) = self.look() {
                 // It paid off (or cost nothing): spin longer the next time.
                 if round > 0 {
                     self.spin.set((rounds * 2).min(SPIN_MAX));
+                    if rounds == SPIN_MAX {
+                        self.distrust.set(0);
+                    }
                 }
                 return Search::Found(task);
             }
@@ -91,15 +114,21 @@ impl Worker {
                 match self.steal() {
                     Search::Found(task) => {
                         self.nap.set(0);
+                        self.shared.watch.called_for_good();
                         return Search::Found(task);
                     }
                     Search::Short => short = true,
-                    Search::Nothing => {}
+                    Search::Due(_) | Search::Nothing => {}
                 }
             }
             self.pause();
         }
         self.spin.set((rounds / 2).max(SPIN_MIN));
+        if rounds == SPIN_MAX {
+            let distrust = (self.distrust.get() * 2 + 1).min(MOST_DISTRUST);
+            self.distrust.set(distrust);
+            self.ignored.set(distrust);
+        }
         if short { Search::Short } else { Search::Nothing }
     }
 
@@ -121,7 +150,7 @@ impl Worker {
             match self.steal_from(victim) {
                 Search::Found(task) => return Search::Found(task),
                 Search::Short => short = true,
-                Search::Nothing => {}
+                Search::Due(_) | Search::Nothing => {}
             }
         }
         if short { Search::Short } else { Search::Nothing }
@@ -144,6 +173,8 @@ impl Worker {
                 return Search::Short;
             }
             remote.ring.steal_all(own)
+        } else if self.drains_soon(remote, held) {
+            return Search::Short;
         } else {
             remote.ring.steal_half(own)
         };
@@ -156,14 +187,27 @@ impl Worker {
         }
     }
 
-    /// Whether a victim takes up one goroutine after the other. Also true when there is something to do here.
+    /// Whether a victim takes up one goroutine after the other. Also true when it has taken up its last, or when there
+    /// is something to do here.
     fn switches_fast(&self, victim: &Remote) -> bool {
         let before = victim.tick.load(Ordering::Relaxed);
-        (0..GRACE).any(|_| {
+        (0..GRACE).any(|look| {
             self.pause();
             let switches = victim.tick.load(Ordering::Relaxed).wrapping_sub(before);
-            switches >= FAST || !self.remote().inbox.seems_empty()
+            switches >= FAST
+                || !self.remote().inbox.seems_empty()
+                // Not each time: it takes these cache lines from the victim.
+                || (look % 8 == 0 && switches > 0 && victim.ring.len() == 0 && !victim.slot_is_full())
         })
+    }
+
+    /// Whether a victim will have run a long queue empty within some 50 us: sooner than what is stolen pays for the
+    /// wake-up, as with many goroutines that wake at the same time to do a little.
+    fn drains_soon(&self, victim: &Remote, held: u32) -> bool {
+        let before = victim.tick.load(Ordering::Relaxed);
+        (0..GLANCE).for_each(|_| self.pause());
+        let switches = victim.tick.load(Ordering::Relaxed).wrapping_sub(before);
+        switches.saturating_mul(SOON) >= held
     }
 
     /// Does nothing for 100 ns, or until somebody sends something.
@@ -202,37 +246,32 @@ impl Worker {
         } else {
             idle.enter_sleep(index);
         }
-        let keeps = self.become_keeper();
+        let (office, until) = self.shared.watch.enter(index, || self.shared.timers.next_nanos());
         if !self.must_stay_awake(nap) {
             self.trim();
             let since = real_now();
-            self.park_until(self.wake_up_time(nap, keeps), index);
+            self.park_until(self.wake_up_time(nap, until), index);
             if !self.remote().inbox.seems_empty() && since.elapsed() < SHORT_SLEEP {
-                // A partner on another worker answered so soon that the sleep cost more than waiting for it.
-                self.spin.set(SPIN_MAX);
+                self.slept_too_soon();
             }
         }
         let left = idle.leave(index);
-        if keeps {
-            // Before the search that follows: if it finds something, the look in `find_work` comes after this.
-            self.shared.keeper.store(0, Ordering::SeqCst);
-        }
+        // Before the search that follows: if it finds something, the look in `find_work` comes after this.
+        self.shared.watch.leave(office);
         left
     }
 
-    /// One of the sleepers sleeps until the earliest timer. Entered before the timers are read: an insertion
-    /// that we do not see sees us.
-    fn become_keeper(&self) -> bool {
-        let me = self.index as u32 + 1;
-        self.shared.keeper.compare_exchange(0, me, Ordering::SeqCst, Ordering::SeqCst).is_ok()
+    /// A partner on another worker answered so soon that the sleep cost more than waiting for it. Unless it was
+    /// something else that came at a short interval: where spinning has not paid off before, not every time.
+    fn slept_too_soon(&self) {
+        match self.ignored.get() {
+            0 => self.spin.set(SPIN_MAX),
+            left => self.ignored.set(left - 1),
+        }
     }
 
-    fn wake_up_time(&self, nap: bool, keeps: bool) -> Option<Instant> {
-        let due = match self.shared.timers.next_nanos() {
-            NEVER => None,
-            due => Some(to_instant(due.max(self.shared.timers_paused_until()))),
-        };
-        let due = if keeps { due } else { due.map(|due| due + KEEPER_SLACK) };
+    fn wake_up_time(&self, nap: bool, until: u64) -> Option<Instant> {
+        let due = (until != NEVER).then(|| to_instant(until));
         if !nap {
             return due;
         }

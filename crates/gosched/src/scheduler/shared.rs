@@ -1,6 +1,7 @@
 //! What all workers of a runtime share, and how the rest of the library reaches them.
 
 use super::idle::Idle;
+use super::watch::Watch;
 use super::worker::Worker;
 use crate::clock::Timers;
 use crate::clock::manual::Manual;
@@ -112,10 +113,7 @@ pub(crate) struct Shared {
     starved_why: Mutex<Option<Arc<str>>>,
     pub(crate) idle: Idle,
     pub(crate) timers: Timers,
-    /// See [`Shared::timers_paused_until`].
-    timers_paused: AtomicU64,
-    /// One more than the number of the worker that sleeps until the earliest timer; 0 for none.
-    pub(crate) keeper: AtomicU32,
+    pub(super) watch: Watch,
     pub(crate) closing: AtomicBool,
     /// How many threads empty the queues of a closing runtime.
     pub(crate) discarding: AtomicUsize,
@@ -139,8 +137,7 @@ impl Shared {
             starved_why: Mutex::new(None),
             idle: Idle::new(config.workers),
             timers: Timers::new(),
-            timers_paused: AtomicU64::new(0),
-            keeper: AtomicU32::new(0),
+            watch: Watch::new(),
             closing: AtomicBool::new(false),
             discarding: AtomicUsize::new(0),
             stopped: AtomicUsize::new(0),
@@ -153,18 +150,6 @@ impl Shared {
         // SAFETY: nobody else has seen it yet, and an Arc's content does not move.
         unsafe { shared.anchor.set(&*shared) };
         shared
-    }
-
-    /// Until when nobody looks at the timers, as the clock counts nanoseconds.
-    #[inline]
-    pub(super) fn timers_paused_until(&self) -> u64 {
-        // Relaxed: a look too many or too few does no harm.
-        self.timers_paused.load(Ordering::Relaxed)
-    }
-
-    #[inline]
-    pub(super) fn pause_timers(&self, until: u64) {
-        self.timers_paused.store(until, Ordering::Relaxed);
     }
 
     /// The worker of this runtime that runs on this thread.
@@ -196,13 +181,13 @@ impl Shared {
         }
     }
 
-    /// Whether there are timers and nobody sleeps until the earliest.
+    /// Whether a sleeper looks after the timers, if there are any.
     ///
     /// Asked by every worker that stops searching because it has found something, after it has left the count of
     /// searchers. `notify` does nothing while somebody searches; so whoever leaves it to a searcher (`timer_moved`,
-    /// another worker that asks this) relies on that one's asking in its turn, or becoming the keeper itself.
-    pub(super) fn lacks_keeper(&self) -> bool {
-        self.keeper.load(Ordering::SeqCst) == 0 && self.timers.next().is_some()
+    /// another worker that asks this) relies on that one's asking in its turn, or taking the office itself.
+    pub(super) fn is_watched(&self) -> bool {
+        self.watch.is_kept(self.timers.next_nanos())
     }
 
     /// Sends a task to the worker it is pinned to.
@@ -349,13 +334,13 @@ impl Schedule for Shared {
 
     fn timer_moved(&self) {
         // The store behind `timers` was written before; the keeper enters itself before it reads that.
-        let keeper = self.keeper.load(Ordering::SeqCst);
-        if keeper == 0 {
-            // Nobody sleeps until the earliest timer. If somebody sleeps at all it should be that one: we may
-            // be busy for long.
+        if let Some(keeper) = self.watch.keeper() {
+            if self.idle.is_parked(keeper) && self.idle.wake(keeper) {
+                self.remotes[keeper as usize].unpark();
+            }
+        } else if !self.is_watched() {
+            // If somebody sleeps at all it should look after the timers: we may be busy for long.
             self.notify();
-        } else if self.idle.is_parked(keeper - 1) && self.idle.wake(keeper - 1) {
-            self.remotes[keeper as usize - 1].unpark();
         }
     }
 
