@@ -5,6 +5,17 @@ use std::error::Error;
 use std::fmt;
 
 /// Why [`Limiter::wait`](super::Limiter::wait) has failed. The texts are Go's.
+///
+/// ```
+/// use gosched::context::background;
+/// use gosched::pipeline::rate::{Limit, Limiter, WaitError};
+/// use std::time::Duration;
+///
+/// let limiter = Limiter::new(Limit::per_second(1.0), 1);
+/// limiter.allow();
+/// let ctx = background().with_timeout(Duration::from_millis(10));
+/// assert_eq!(limiter.wait(&ctx), Err(WaitError::ExceedsDeadline { n: 1 }));
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum WaitError {
     /// More tokens were asked for than the bucket holds.

@@ -55,12 +55,25 @@ impl Sometimes {
     }
 
     /// Also if `interval` has passed since it was run last.
+    ///
+    /// ```
+    /// use gosched::pipeline::rate::Sometimes;
+    /// use std::time::Duration;
+    ///
+    /// let (log, mut lines) = (Sometimes::new().interval(Duration::from_secs(3600)), 0);
+    /// (0..5).for_each(|_| log.run(|| lines += 1));
+    /// assert_eq!(lines, 1);
+    /// ```
     pub fn interval(mut self, interval: Duration) -> Self {
         self.interval = interval;
         self
     }
 
     /// Runs `f`, or not.
+    ///
+    /// # Cancellation
+    ///
+    /// Cannot be told to stop while it waits for another's call to end.
     ///
     /// In Go: `Do`.
     #[track_caller]
