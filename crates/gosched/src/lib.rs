@@ -52,6 +52,12 @@ pub mod goroutine {
     };
 }
 
+/// ```
+/// #[gosched::main(workers = 2)]
+/// fn main() {
+///     assert_eq!(gosched::go(|| 6 * 7).join().unwrap(), 42);
+/// }
+/// ```
 pub use gosched_macros::main;
 #[cfg(not(loom))]
 pub use runtime::{Runtime, run};
