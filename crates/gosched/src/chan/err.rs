@@ -36,6 +36,8 @@ pub struct SendError<T>(pub T);
 /// assert!(error.is_full() && !error.is_disconnected());
 /// assert_eq!(error, TrySendError::Full("hello"));
 /// ```
+///
+/// In Go: the `default` case of a `select`.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum TrySendError<T> {
     /// There was no place for the message; on a channel without a buffer: no receiver was waiting.
@@ -55,6 +57,8 @@ pub enum TrySendError<T> {
 /// assert!(error.is_timeout());
 /// assert_eq!(error, SendTimeoutError::Timeout("hello"));
 /// ```
+///
+/// In Go: the case of a `select` that receives from `time.After(d)`.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum SendTimeoutError<T> {
     /// The time was up before there was a place or a receiver.
@@ -87,6 +91,8 @@ pub struct RecvError;
 /// drop(tx);
 /// assert!(rx.try_recv().unwrap_err().is_disconnected());
 /// ```
+///
+/// In Go: the `default` case of a `select`, and `ok` is false.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TryRecvError {
     /// There was no message; on a channel without a buffer: no sender was waiting.
@@ -104,6 +110,8 @@ pub enum TryRecvError {
 /// let (_tx, rx) = bounded::<i32>(1);
 /// assert_eq!(rx.recv_timeout(Duration::from_millis(1)), Err(RecvTimeoutError::Timeout));
 /// ```
+///
+/// In Go: the case of a `select` that receives from `time.After(d)`, and `ok` is false.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RecvTimeoutError {
     /// The time was up before there was a message.

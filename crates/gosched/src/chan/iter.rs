@@ -29,6 +29,8 @@ pub struct Iter<'a, T> {
 /// tx.send(2).unwrap();
 /// assert_eq!(rx.try_iter().collect::<Vec<_>>(), [1, 2], "and it does not wait for more");
 /// ```
+///
+/// In Go: a loop around a `select` with a `default` case.
 pub struct TryIter<'a, T> {
     receiver: &'a Receiver<T>,
 }
@@ -41,6 +43,8 @@ pub struct TryIter<'a, T> {
 /// let doubled = rx.into_iter().map(|n| n * 2);
 /// assert_eq!(doubled.sum::<i32>(), 6);
 /// ```
+///
+/// In Go: `for v := range c`.
 pub struct IntoIter<T> {
     receiver: Receiver<T>,
 }

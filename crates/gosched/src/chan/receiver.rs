@@ -221,6 +221,8 @@ impl<T> Receiver<T> {
     /// tx.send(1).unwrap();
     /// assert_eq!(rx.recv_deadline(now()), Ok(1));
     /// ```
+    ///
+    /// In Go: `select { case v := <-c: … case <-time.After(time.Until(t)): … }`.
     #[track_caller]
     pub fn recv_deadline(&self, deadline: Instant) -> Result<T, RecvTimeoutError> {
         let Some(chan) = self.chan() else {

@@ -172,6 +172,8 @@ impl<T> Sender<T> {
     /// assert!(tx.send_deadline(1, now()).is_ok());
     /// assert!(tx.send_deadline(2, now()).is_err());
     /// ```
+    ///
+    /// In Go: `select { case c <- v: … case <-time.After(time.Until(t)): … }`.
     #[track_caller]
     pub fn send_deadline(&self, msg: T, deadline: Instant) -> Result<(), SendTimeoutError<T>> {
         let mut msg = Some(msg);

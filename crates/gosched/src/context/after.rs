@@ -37,6 +37,8 @@ impl Func {
 /// assert!(stop.stop());
 /// ctx.cancel();
 /// ```
+///
+/// In Go: the `stop` function that `context.AfterFunc` returns.
 pub struct Stop(Registration);
 
 enum Registration {

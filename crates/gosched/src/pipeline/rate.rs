@@ -15,9 +15,11 @@
 //! In Go: `golang.org/x/time/rate`.
 
 mod error;
+mod reservation;
 mod sometimes;
 
 pub use error::WaitError;
+pub use reservation::Reservation;
 pub use sometimes::Sometimes;
 
 use crate::context::{Context, ContextWait};
@@ -276,6 +278,8 @@ impl Limiter {
     /// next.cancel(); // on second thoughts
     /// assert!(!limiter.reserve_n(6).is_ok());
     /// ```
+    ///
+    /// In Go: `ReserveN` with the time of now.
     pub fn reserve_n(&self, n: usize) -> Reservation<'_> {
         let mut bucket = lock(&self.bucket);
         Reservation { limiter: self, granted: bucket.reserve(Instant::now(), n, Duration::MAX) }
@@ -343,6 +347,8 @@ impl Limiter {
     }
 
     /// The async form of [`wait`](Limiter::wait).
+    ///
+    /// In Go: nothing; `Wait` blocks.
     pub fn wait_async<'a>(&'a self, ctx: &'a Context) -> LimiterWait<'a> {
         self.wait_n_async(ctx, 1)
     }
@@ -365,22 +371,30 @@ impl Limiter {
     }
 
     /// The tokens that are there now; negative if some were taken in advance.
+    ///
+    /// In Go: `Tokens`.
     pub fn tokens(&self) -> f64 {
         let bucket = lock(&self.bucket);
         bucket.at(Instant::now())
     }
 
     /// The tokens at `now`.
+    ///
+    /// In Go: `TokensAt`.
     pub fn tokens_at(&self, now: Instant) -> f64 {
         lock(&self.bucket).at(now)
     }
 
     /// The limit.
+    ///
+    /// In Go: `Limit`.
     pub fn limit(&self) -> Limit {
         lock(&self.bucket).limit
     }
 
     /// How many tokens the bucket holds: the most events that may happen at once.
+    ///
+    /// In Go: `Burst`.
     pub fn burst(&self) -> usize {
         lock(&self.bucket).burst
     }
@@ -402,6 +416,8 @@ impl Limiter {
     }
 
     /// The same at `now`.
+    ///
+    /// In Go: `SetLimitAt`.
     pub fn set_limit_at(&self, now: Instant, limit: Limit) {
         lock(&self.bucket).set_limit(now, limit);
     }
@@ -414,6 +430,8 @@ impl Limiter {
     }
 
     /// The same at `now`.
+    ///
+    /// In Go: `SetBurstAt`.
     pub fn set_burst_at(&self, now: Instant, burst: usize) {
         lock(&self.bucket).set_burst(now, burst);
     }
@@ -452,75 +470,6 @@ impl fmt::Debug for Limiter {
             .field("burst", &bucket.burst)
             .field("tokens", &bucket.at(Instant::now()))
             .finish()
-    }
-}
-
-/// Tokens that were taken in advance; from [`Limiter::reserve`].
-///
-/// Dropping it keeps them taken: the event is expected to happen. [`cancel`](Reservation::cancel) gives them back.
-///
-/// ```
-/// use gosched::pipeline::rate::{Limit, Limiter, Reservation};
-/// use std::time::Duration;
-///
-/// let limiter = Limiter::new(Limit::per_second(0.0), 1);
-/// let first: Reservation<'_> = limiter.reserve();
-/// assert!(first.is_ok() && first.delay() == Duration::ZERO);
-/// let never = limiter.reserve();
-/// assert_eq!(never.delay(), Duration::MAX);
-/// ```
-///
-/// In Go: `rate.Reservation`.
-#[derive(Clone, Debug)]
-#[must_use = "it tells when the event may happen"]
-pub struct Reservation<'a> {
-    limiter: &'a Limiter,
-    granted: Option<Granted>,
-}
-
-impl Reservation<'_> {
-    /// Whether tokens were taken: they are not if there are more to take than the bucket holds.
-    pub fn is_ok(&self) -> bool {
-        self.granted.is_some()
-    }
-
-    /// How long to wait until the event may happen; [`Duration::MAX`] is for ever.
-    pub fn delay(&self) -> Duration {
-        self.delay_from(Instant::now())
-    }
-
-    /// How long to wait from `now` on.
-    pub fn delay_from(&self, now: Instant) -> Duration {
-        match self.granted {
-            Some(Granted { at: Some(at), .. }) => at.saturating_duration_since(now),
-            _ => Duration::MAX,
-        }
-    }
-
-    /// The event will not happen: gives the tokens back, as far as later reservations were not made on the ground
-    /// that they are taken. Does nothing once the event could have happened.
-    ///
-    /// ```
-    /// use gosched::pipeline::rate::{Limit, Limiter};
-    ///
-    /// let limiter = Limiter::new(Limit::per_second(0.1), 1);
-    /// assert!(limiter.allow());
-    /// let later = limiter.reserve();
-    /// assert!(limiter.tokens() < 0.0);
-    /// later.cancel();
-    /// assert!(limiter.tokens() >= 0.0);
-    /// ```
-    ///
-    /// In Go: `Cancel`.
-    pub fn cancel(self) {
-        self.cancel_at(Instant::now());
-    }
-
-    /// The same at `now`.
-    pub fn cancel_at(self, now: Instant) {
-        if let Some(granted) = &self.granted {
-            lock(&self.limiter.bucket).restore(now, granted);
-        }
     }
 }
 

@@ -102,6 +102,8 @@ impl Builder {
     /// assert_eq!(runtime.run(now), clock.now());
     /// # std::io::Result::Ok(())
     /// ```
+    ///
+    /// In Go: `synctest.Test`, for the goroutines of one test.
     pub fn clock(mut self, clock: &Clock) -> Self {
         self.clock = Some(clock.clone());
         self
@@ -186,6 +188,8 @@ impl Builder {
     /// assert_eq!(second.unwrap_err().kind(), ErrorKind::AlreadyExists);
     /// # std::io::Result::Ok(())
     /// ```
+    ///
+    /// In Go: nothing; the one runtime is there when the program starts.
     pub fn build_global(self) -> io::Result<()> {
         default::build(self)
     }

@@ -104,6 +104,8 @@ impl<'a> Select<'a> {
     /// assert_eq!(operation.index(), first, "both were ready");
     /// assert_eq!(operation.recv(&rx), Ok(1));
     /// ```
+    ///
+    /// In Go: nothing; a select there is always fair.
     pub fn new_biased() -> Self {
         Self { biased: true, ..Self::new() }
     }
@@ -237,6 +239,10 @@ impl<'a> Select<'a> {
     /// select.recv(&rx);
     /// assert_eq!(select.select().recv(&rx), Ok(7));
     /// ```
+    ///
+    /// # Cancellation
+    ///
+    /// Cannot be told to stop; see the [type](Select).
     #[track_caller]
     pub fn select(&mut self) -> SelectedOperation<'a> {
         self.assert_not_empty();
@@ -258,6 +264,8 @@ impl<'a> Select<'a> {
     /// select.recv(&rx);
     /// assert!(matches!(select.select_timeout(Duration::from_millis(1)), Err(SelectTimeoutError)));
     /// ```
+    ///
+    /// In Go: `reflect.Select` with a case for `time.After(d)`.
     #[track_caller]
     pub fn select_timeout(&mut self, timeout: Duration) -> Result<SelectedOperation<'a>, SelectTimeoutError> {
         match now().checked_add(timeout) {
@@ -271,6 +279,8 @@ impl<'a> Select<'a> {
     /// # Errors
     ///
     /// [`SelectTimeoutError`] when the time is up.
+    ///
+    /// As [`select_timeout`](Select::select_timeout), also in Go.
     #[track_caller]
     pub fn select_deadline(
         &mut self,
@@ -317,6 +327,12 @@ impl<'a> Select<'a> {
     /// // Somebody else might have been faster.
     /// assert_eq!(rx.try_recv(), Ok(7));
     /// ```
+    ///
+    /// # Cancellation
+    ///
+    /// Cannot be told to stop; see the [type](Select).
+    ///
+    /// In Go: nothing; a select there also does what it has chosen.
     #[track_caller]
     pub fn ready(&mut self) -> usize {
         self.assert_not_empty();

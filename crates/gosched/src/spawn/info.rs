@@ -16,6 +16,8 @@ use std::sync::Arc;
 /// assert_eq!(who.name(), Some("worker"));
 /// # std::io::Result::Ok(())
 /// ```
+///
+/// Go keeps its ids to itself.
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct Goroutine {
     id: u64,

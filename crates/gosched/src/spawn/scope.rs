@@ -160,6 +160,8 @@ impl<T> ScopedJoinHandle<'_, T> {
     /// let caught = gosched::scope(|s| s.go(|| std::panic::resume_unwind(Box::new("a child's"))).join());
     /// assert!(caught.is_err(), "and the scope does not raise it again");
     /// ```
+    ///
+    /// In Go: nothing; a channel or a `sync.WaitGroup` does this job there.
     #[track_caller]
     pub fn join(self) -> thread::Result<T> {
         self.handle.join()?;

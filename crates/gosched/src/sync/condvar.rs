@@ -101,6 +101,10 @@ impl Condvar {
     ///     *stock -= 1;
     /// });
     /// ```
+    ///
+    /// # Cancellation
+    ///
+    /// Cannot be told to stop: use [`wait_for`](Condvar::wait_for), or `ctx.wait(condvar.wait_async(guard))`.
     #[track_caller]
     pub fn wait<T: ?Sized>(&self, guard: &mut MutexGuard<'_, T>) {
         let place = pin!(Place::new(self, raw(MutexGuard::mutex(guard))));
@@ -139,6 +143,8 @@ impl Condvar {
     /// assert!(changed.wait_for(&mut guard, Duration::from_millis(1)).timed_out());
     /// assert_eq!(*guard, 7, "the mutex is ours again");
     /// ```
+    ///
+    /// In Go: nothing; a wait for a `sync.Cond` has no limit.
     #[track_caller]
     pub fn wait_for<T: ?Sized>(&self, guard: &mut MutexGuard<'_, T>, timeout: Duration) -> WaitTimeoutResult {
         match crate::clock::now().checked_add(timeout) {

@@ -163,6 +163,8 @@ impl<T, F: FnOnce() -> T> LazyLock<T, F> {
     /// let lazy = LazyLock::new(|| "made".to_owned());
     /// assert_eq!(LazyLock::force(&lazy), "made");
     /// ```
+    ///
+    /// In Go: a call of the function that `sync.OnceValue` returns.
     #[inline]
     #[track_caller]
     pub fn force(this: &Self) -> &T {

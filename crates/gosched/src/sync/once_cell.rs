@@ -122,6 +122,8 @@ impl<T> OnceCell<T> {
     /// assert_eq!(cell.get_or_init(|| 1), &1);
     /// assert_eq!(cell.get_or_init(|| 2), &1);
     /// ```
+    ///
+    /// In Go: `Once.Do` with a function that sets the variable.
     #[inline]
     #[track_caller]
     pub fn get_or_init(&self, f: impl FnOnce() -> T) -> &T {

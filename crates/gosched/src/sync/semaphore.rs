@@ -172,6 +172,8 @@ impl Semaphore {
     /// gosched::go(move || drop(guard)).join().unwrap();
     /// assert!(s.try_acquire(1));
     /// ```
+    ///
+    /// In Go: `Acquire`, and `defer s.Release(n)`.
     #[track_caller]
     pub fn acquire_guard(&self, n: usize) -> SemaphoreGuard {
         self.acquire(n);
@@ -225,6 +227,8 @@ impl Semaphore {
     /// assert!(s.acquire_timeout(1, Duration::from_millis(1)));
     /// assert!(!s.acquire_timeout(1, Duration::from_millis(1)));
     /// ```
+    ///
+    /// In Go: `Acquire` with a context that has a timeout.
     #[track_caller]
     #[must_use = "the permits may not have been taken"]
     pub fn acquire_timeout(&self, n: usize, timeout: Duration) -> bool {

@@ -11,6 +11,8 @@ use std::io::Write as _;
 /// let ended = gosched::go(|| gosched::goexit()).join().unwrap_err();
 /// assert!(ended.is::<gosched::goroutine::Goexit>());
 /// ```
+///
+/// In Go: nothing; `runtime.Goexit` leaves no trace.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Goexit;
 

@@ -117,6 +117,8 @@ pub fn sleep_until(deadline: Instant) {
 /// use gosched::{time::sleep_async, wait};
 /// wait(sleep_async(std::time::Duration::from_millis(1)));
 /// ```
+///
+/// In Go: nothing; only a goroutine can sleep.
 pub fn sleep_async(duration: Duration) -> Sleep {
     Sleep::new(now().checked_add(duration))
 }

@@ -23,6 +23,8 @@ use std::time::{Duration, Instant};
 /// }
 /// assert_eq!(quick().unwrap_err().kind(), io::ErrorKind::TimedOut);
 /// ```
+///
+/// In Go: `context.DeadlineExceeded`, or the case of `time.After`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Elapsed;
 

@@ -84,6 +84,8 @@ pub struct WorkerPool {
 ///     .build();
 /// assert_eq!(pool.submit(|| 6 * 7).join().unwrap(), 42);
 /// ```
+///
+/// In Go: the `With` methods of `conc`'s pools.
 #[derive(Clone, Debug)]
 #[must_use = "a builder does nothing until it builds"]
 pub struct PoolBuilder {
@@ -410,6 +412,8 @@ impl WorkerPool {
     /// assert_eq!(queued.join().unwrap(), 7);
     /// assert!(matches!(pool.submit(|| 8).join(), Err(JobError::Canceled)));
     /// ```
+    ///
+    /// In Go: nothing; `Wait` does it.
     pub fn close(&self) {
         self.jobs.close();
     }
@@ -429,6 +433,8 @@ impl WorkerPool {
     /// assert_eq!(pool.context().err(), Some(ContextError::Canceled));
     /// assert!(pool.submit(|| 7).join().is_err());
     /// ```
+    ///
+    /// In Go: the cancelling of the context that was given to `WithContext`.
     pub fn cancel(&self) {
         self.owner.cancel();
     }
@@ -480,6 +486,8 @@ impl WorkerPool {
     ///     assert_eq!(squares.map(|square| square.unwrap()).sum::<i32>(), 55);
     /// });
     /// ```
+    ///
+    /// In Go: `pool.NewWithResults`, which collects them.
     pub fn as_completed<I, F, T>(&self, jobs: I) -> AsCompleted<'_, I::IntoIter, T>
     where
         I: IntoIterator<Item = F>,

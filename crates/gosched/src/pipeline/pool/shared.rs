@@ -23,6 +23,8 @@ use std::time::{Duration, Instant};
 /// let stats = pool.stats();
 /// assert_eq!((stats.done, stats.queued, stats.panicked), (1, 0, 0));
 /// ```
+///
+/// In Go: nothing.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Stats {

@@ -16,6 +16,8 @@ use std::fmt;
 /// let ctx = background().with_timeout(Duration::from_millis(10));
 /// assert_eq!(limiter.wait(&ctx), Err(WaitError::ExceedsDeadline { n: 1 }));
 /// ```
+///
+/// In Go: errors with these texts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum WaitError {
     /// More tokens were asked for than the bucket holds.

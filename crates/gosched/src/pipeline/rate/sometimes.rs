@@ -43,12 +43,16 @@ impl Sometimes {
     }
 
     /// Also the first `n` times.
+    ///
+    /// In Go: the field `First`.
     pub fn first(mut self, n: u64) -> Self {
         self.first = n;
         self
     }
 
     /// Also each `n`th time, beginning with the first.
+    ///
+    /// In Go: the field `Every`.
     pub fn every(mut self, n: u64) -> Self {
         self.every = n;
         self
@@ -64,6 +68,8 @@ impl Sometimes {
     /// (0..5).for_each(|_| log.run(|| lines += 1));
     /// assert_eq!(lines, 1);
     /// ```
+    ///
+    /// In Go: the field `Interval`.
     pub fn interval(mut self, interval: Duration) -> Self {
         self.interval = interval;
         self
