@@ -487,7 +487,8 @@ impl fmt::Debug for Limiter {
 /// use gosched::pipeline::rate::{Limit, Limiter};
 /// use std::time::Duration;
 ///
-/// let (limiter, ctx) = (Limiter::new(Limit::per_second(0.1), 1), background());
+/// let hourly = Limit::every(Duration::from_secs(3600));
+/// let (limiter, ctx) = (Limiter::new(hourly, 1), background());
 /// assert!(limiter.allow());
 /// assert!(matches!(timeout(Duration::from_millis(1), limiter.wait_async(&ctx)), Err(Elapsed)));
 /// assert!(limiter.tokens() >= 0.0, "what it waited for has been given back");

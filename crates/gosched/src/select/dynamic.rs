@@ -230,6 +230,10 @@ impl<'a> Select<'a> {
     ///
     /// If the list is empty.
     ///
+    /// # Cancellation
+    ///
+    /// Cannot be told to stop; see the [type](Select).
+    ///
     /// ```
     /// use gosched::{Select, chan::unbounded};
     ///
@@ -239,10 +243,6 @@ impl<'a> Select<'a> {
     /// select.recv(&rx);
     /// assert_eq!(select.select().recv(&rx), Ok(7));
     /// ```
-    ///
-    /// # Cancellation
-    ///
-    /// Cannot be told to stop; see the [type](Select).
     #[track_caller]
     pub fn select(&mut self) -> SelectedOperation<'a> {
         self.assert_not_empty();
@@ -316,6 +316,10 @@ impl<'a> Select<'a> {
     ///
     /// If the list is empty.
     ///
+    /// # Cancellation
+    ///
+    /// Cannot be told to stop; see the [type](Select).
+    ///
     /// ```
     /// use gosched::{Select, chan::unbounded};
     ///
@@ -327,10 +331,6 @@ impl<'a> Select<'a> {
     /// // Somebody else might have been faster.
     /// assert_eq!(rx.try_recv(), Ok(7));
     /// ```
-    ///
-    /// # Cancellation
-    ///
-    /// Cannot be told to stop; see the [type](Select).
     ///
     /// In Go: nothing; a select there also does what it has chosen.
     #[track_caller]

@@ -85,6 +85,10 @@ impl Condvar {
     ///
     /// If the wait unwinds, the mutex is taken again first. In Go: `Cond.Wait`.
     ///
+    /// # Cancellation
+    ///
+    /// Cannot be told to stop: use [`wait_for`](Condvar::wait_for), or `ctx.wait(condvar.wait_async(guard))`.
+    ///
     /// ```
     /// use gosched::sync::{Condvar, Mutex};
     ///
@@ -101,10 +105,6 @@ impl Condvar {
     ///     *stock -= 1;
     /// });
     /// ```
-    ///
-    /// # Cancellation
-    ///
-    /// Cannot be told to stop: use [`wait_for`](Condvar::wait_for), or `ctx.wait(condvar.wait_async(guard))`.
     #[track_caller]
     pub fn wait<T: ?Sized>(&self, guard: &mut MutexGuard<'_, T>) {
         let place = pin!(Place::new(self, raw(MutexGuard::mutex(guard))));

@@ -422,13 +422,14 @@ impl<V> Drop for Outcomes<'_, V> {
 /// # Example
 ///
 /// ```
-/// use gosched::sync::SingleFlight;
-/// use gosched::time::{Elapsed, sleep, timeout};
+/// use gosched::{chan, sync::SingleFlight, time::{Elapsed, timeout}};
 /// use std::time::Duration;
 ///
+/// let (release, hold) = chan::bounded::<()>(0);
 /// let slow = SingleFlight::new();
-/// let run = slow.run_async("report", || sleep(Duration::from_millis(200)));
+/// let run = slow.run_async("report", move || hold.recv().is_err());
 /// assert!(matches!(timeout(Duration::from_millis(1), run), Err(Elapsed)));
+/// drop(release); // it goes on, whether somebody waits or not
 /// ```
 #[must_use = "a future does nothing until it is polled"]
 pub struct SingleFlightFuture<K, V, F> {

@@ -11,9 +11,9 @@ use std::fmt;
 /// use gosched::pipeline::rate::{Limit, Limiter, WaitError};
 /// use std::time::Duration;
 ///
-/// let limiter = Limiter::new(Limit::per_second(1.0), 1);
+/// let limiter = Limiter::new(Limit::every(Duration::from_secs(3600)), 1);
 /// limiter.allow();
-/// let ctx = background().with_timeout(Duration::from_millis(10));
+/// let ctx = background().with_timeout(Duration::from_secs(60));
 /// assert_eq!(limiter.wait(&ctx), Err(WaitError::ExceedsDeadline { n: 1 }));
 /// ```
 ///

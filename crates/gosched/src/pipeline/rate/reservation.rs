@@ -57,8 +57,9 @@ impl Reservation<'_> {
     ///
     /// ```
     /// use gosched::pipeline::rate::{Limit, Limiter};
+    /// use std::time::Duration;
     ///
-    /// let limiter = Limiter::new(Limit::per_second(0.1), 1);
+    /// let limiter = Limiter::new(Limit::every(Duration::from_secs(3600)), 1);
     /// assert!(limiter.allow());
     /// let later = limiter.reserve();
     /// assert!(limiter.tokens() < 0.0);
