@@ -57,6 +57,10 @@ impl<'scope, E: Send + 'scope> ScopedGroup<'scope, '_, E> {
     ///
     /// If no goroutine can be started, as [`go`](crate::go) does.
     ///
+    /// # Cancellation
+    ///
+    /// Waiting for a place cannot be cancelled; [`try_go`](ScopedGroup::try_go) does not wait.
+    ///
     /// ```
     /// let word = String::from("gopher");
     /// gosched::group::scope(|g| {
