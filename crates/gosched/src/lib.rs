@@ -9,6 +9,22 @@
 //!     assert_eq!(rx.recv(), Ok("hello from a goroutine"));
 //! });
 //! ```
+//!
+//! # Waiting
+//!
+//! Every operation that may wait is a future first, made by a method whose name ends in `_async`, and has a
+//! blocking form that is [`wait`] on that future. The blocking form suspends a goroutine, and parks a plain
+//! thread. Where there is a time limit, its name ends in `_timeout` or `_deadline` (on locks, as in parking_lot,
+//! `_for` or `_until`).
+//!
+//! Dropping a future before it is ready cancels the operation. A blocking call cannot be told to stop from
+//! outside: where that may be needed, wait for the future under a context, [`context::Context::wait`]. What is
+//! lost by cancelling is said under "Cancellation" of each type; as a rule nothing.
+//!
+//! # Go's names
+//!
+//! "In Go" names what does the same there. Futures, and the methods that make them, have no counterpart: in Go every
+//! function may block, so a wait that can be given up is a `select` with one case more.
 
 // Under `--cfg loom` only what the models reach is built: the lock-free words and the primitives on them.
 // What stands on real stacks, threads and clocks is left out.
@@ -52,6 +68,12 @@ pub mod goroutine {
     };
 }
 
+/// ```
+/// #[gosched::main(workers = 2)]
+/// fn main() {
+///     assert_eq!(gosched::go(|| 6 * 7).join().unwrap(), 42);
+/// }
+/// ```
 pub use gosched_macros::main;
 #[cfg(not(loom))]
 pub use runtime::{Runtime, run};

@@ -3,6 +3,7 @@
 
 mod common;
 
+use common::values::CountsDrops;
 use common::{Child, bounded, everywhere, is_child, panic_text, proc_status};
 use gosched::{
     blocking, blocking_async, chan, current, go, go_async, no_suspend, num_goroutine, scope, time, wait,
@@ -90,18 +91,12 @@ fn blocking_threads_are_used_again() {
 
 #[test]
 fn blocking_async_is_made_even_if_dropped_and_drops_its_result() {
-    struct Flag(Arc<AtomicUsize>);
-    impl Drop for Flag {
-        fn drop(&mut self) {
-            self.0.fetch_add(1, Ordering::SeqCst);
-        }
-    }
     everywhere(|| {
         assert_eq!(wait(blocking_async(|| 6 * 7)), 42);
         assert_eq!(panic_text(|| wait(blocking_async(|| resume_unwind(Box::new("late"))))), "late");
         let dropped = Arc::new(AtomicUsize::new(0));
         for millis in [0, 1] {
-            let result = Flag(dropped.clone());
+            let result = CountsDrops(dropped.clone());
             let call = blocking_async(move || {
                 thread::sleep(Duration::from_millis(millis));
                 result

@@ -2,6 +2,10 @@
 
 #![allow(non_snake_case)]
 
+mod common;
+
+use common::wakers::Wakes;
+use common::{ms, poll_once, settle};
 use gosched::chan::*;
 use gosched::wait;
 use std::collections::HashSet;
@@ -9,33 +13,10 @@ use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::{Pin, pin};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
+use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::task::{Context, Poll, Wake, Waker};
 use std::thread::{scope, sleep, spawn};
 use std::time::{Duration, Instant};
-
-fn ms(n: u64) -> Duration {
-    Duration::from_millis(n)
-}
-
-/// Counts its wakes.
-#[derive(Default)]
-struct Counter(AtomicUsize);
-
-impl Wake for Counter {
-    fn wake(self: Arc<Self>) {
-        self.0.fetch_add(1, SeqCst);
-    }
-}
-
-fn poll_once<F: Future>(future: Pin<&mut F>) -> Poll<F::Output> {
-    future.poll(&mut Context::from_waker(Waker::noop()))
-}
-
-/// Waits until the other thread is (very probably) blocked.
-fn settle() {
-    sleep(ms(30));
-}
 
 #[test]
 fn C01_capacities_and_impossible_ones() {
@@ -149,7 +130,7 @@ fn C10_closing_releases_all_receivers() {
     // More than one batch of the releasing loop.
     const N: usize = 150;
     let (tx, rx) = bounded::<u8>(0);
-    let wakes = Arc::new(Counter::default());
+    let wakes = Arc::new(Wakes::default());
     let waker = Waker::from(wakes.clone());
     let mut futures: Vec<_> = (0..N).map(|_| Box::pin(rx.recv_async())).collect();
     for future in &mut futures {
@@ -249,7 +230,7 @@ fn C18_waiters_are_served_first_come_first_served() {
 #[test]
 fn C19_a_send_bypasses_the_buffer() {
     let (tx, rx) = bounded(4);
-    let wakes = Arc::new(Counter::default());
+    let wakes = Arc::new(Wakes::default());
     let waker = Waker::from(wakes.clone());
     let mut future = pin!(rx.recv_async());
     assert!(future.as_mut().poll(&mut Context::from_waker(&waker)).is_pending());
@@ -400,7 +381,7 @@ fn dropped_send_futures_drop_their_message_or_leave_it_taken() {
 #[test]
 fn spurious_polls_with_changing_wakers() {
     let (tx, rx) = bounded(0);
-    let (old, new) = (Arc::new(Counter::default()), Arc::new(Counter::default()));
+    let (old, new) = (Arc::new(Wakes::default()), Arc::new(Wakes::default()));
     let (old_waker, new_waker) = (Waker::from(old.clone()), Waker::from(new.clone()));
     let mut future = pin!(rx.recv_async());
     assert!(future.as_mut().poll(&mut Context::from_waker(&old_waker)).is_pending());

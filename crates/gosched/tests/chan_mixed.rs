@@ -5,6 +5,7 @@
 
 mod common;
 
+use common::values::Counted;
 use common::{block_on, bounded, modes};
 use gosched::chan::{
     self, Receiver, RecvError, RecvTimeoutError, SendError, Sender, TryRecvError, TrySendError,
@@ -175,22 +176,6 @@ fn C17_and_C27_one_channel_serves_goroutines_threads_and_foreign_tasks_at_once()
     }
 }
 
-/// A message that counts those that live.
-struct Counted(Arc<AtomicUsize>);
-
-impl Counted {
-    fn new(live: &Arc<AtomicUsize>) -> Self {
-        live.fetch_add(1, Ordering::SeqCst);
-        Self(live.clone())
-    }
-}
-
-impl Drop for Counted {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::SeqCst);
-    }
-}
-
 #[test]
 fn C08_a_message_of_a_sender_whose_runtime_is_gone_is_still_received() {
     for mode in modes() {
@@ -198,7 +183,7 @@ fn C08_a_message_of_a_sender_whose_runtime_is_gone_is_still_received() {
             let live = Arc::new(AtomicUsize::new(0));
             let blocked = [false, true].map(|timed| {
                 let (tx, rx) = chan::bounded(0);
-                let (own, message) = (tx.clone(), Counted::new(&live));
+                let (own, message) = (tx.clone(), Counted::new(live.clone()));
                 mode.runtime.run(|| {
                     let hour = Duration::from_secs(3600);
                     drop(go(move || {
@@ -243,12 +228,12 @@ fn C10_and_C29_channels_stay_usable_with_abandoned_goroutines_in_their_queues() 
             let (name, live) = (mode.name, Arc::new(AtomicUsize::new(0)));
             let (tx, rx) = chan::bounded::<Counted>(0);
             let (full, drain) = chan::bounded::<Counted>(1);
-            full.send(Counted::new(&live)).unwrap();
+            full.send(Counted::new(live.clone())).unwrap();
             let (started, waits) = (Arc::new(AtomicUsize::new(0)), 6);
             mode.runtime.run(|| {
                 for kind in 0..waits {
                     let (rx, full, started) = (rx.clone(), full.clone(), started.clone());
-                    let (message, quiet) = (Counted::new(&live), chan::never::<()>());
+                    let (message, quiet) = (Counted::new(live.clone()), chan::never::<()>());
                     drop(go(move || {
                         started.fetch_add(1, Ordering::SeqCst);
                         match kind {
@@ -271,22 +256,23 @@ fn C10_and_C29_channels_stay_usable_with_abandoned_goroutines_in_their_queues() 
             // Futures that nobody polls any more have left their queues; what stands on a stack is still there,
             // and cannot tell that nobody will ever run it.
             let begin = Instant::now();
-            let receivers = (0..waits).take_while(|_| tx.try_send(Counted::new(&live)).is_ok()).count();
+            let receivers =
+                (0..waits).take_while(|_| tx.try_send(Counted::new(live.clone())).is_ok()).count();
             assert!(receivers <= 4, "{name}: {receivers}");
             let messages = drain.try_iter().count();
             assert!((1..=3).contains(&messages), "{name}: {messages}");
             // Nothing blocks on them, and nothing of theirs is dropped twice.
-            let late = tx.send_timeout(Counted::new(&live), Duration::from_millis(1));
+            let late = tx.send_timeout(Counted::new(live.clone()), Duration::from_millis(1));
             assert!(late.is_err_and(|error| error.is_timeout()));
             assert!(tx.close() && full.close());
             assert!(matches!(rx.recv(), Err(RecvError)) && matches!(drain.recv(), Err(RecvError)));
-            assert!(matches!(tx.try_send(Counted::new(&live)), Err(TrySendError::Disconnected(_))));
+            assert!(matches!(tx.try_send(Counted::new(live.clone())), Err(TrySendError::Disconnected(_))));
             assert!(begin.elapsed() < Duration::from_secs(10));
             // Other goroutines use the same channels, and the headers of those that are gone.
             gosched::run(|| {
                 let handles: Vec<_> = (0..20)
                     .map(|_| {
-                        let (rx, full, message) = (rx.clone(), full.clone(), Counted::new(&live));
+                        let (rx, full, message) = (rx.clone(), full.clone(), Counted::new(live.clone()));
                         go(move || {
                             matches!(rx.recv(), Err(RecvError))
                                 && matches!(full.send(message), Err(SendError(_)))

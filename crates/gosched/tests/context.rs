@@ -4,7 +4,7 @@
 
 mod common;
 
-use common::{block_on, bounded, eventually, everywhere};
+use common::{HOUR, MS, block_on, bounded, cause, eventually, everywhere, is_done};
 use gosched::chan::{self, TryRecvError};
 use gosched::context::{CancelContext, Context, ContextError, background};
 use gosched::{go, go_async, select};
@@ -12,14 +12,6 @@ use std::error::Error;
 use std::fmt;
 use std::thread;
 use std::time::{Duration, Instant};
-
-const MS: Duration = Duration::from_millis(1);
-const HOUR: Duration = Duration::from_secs(3600);
-
-/// Whether `done` is closed.
-fn is_done(ctx: &Context) -> bool {
-    ctx.done().try_recv() == Err(TryRecvError::Disconnected)
-}
 
 /// A context that is done says so in every way, one that is not in none.
 fn assert_state(ctx: &Context, error: Option<ContextError>) {
@@ -30,10 +22,6 @@ fn assert_state(ctx: &Context, error: Option<ContextError>) {
 
 const CANCELED: Option<ContextError> = Some(ContextError::Canceled);
 const EXCEEDED: Option<ContextError> = Some(ContextError::DeadlineExceeded);
-
-fn cause(ctx: &Context) -> String {
-    ctx.cause().expect("a context that is done").to_string()
-}
 
 #[test]
 fn X01_everybody_may_ask_at_once_and_gets_the_same_answers() {

@@ -4,22 +4,16 @@
 
 mod common;
 
-use common::{Child, bounded, eventually, everywhere, is_child, stderr};
-use gosched::chan::{self, TryRecvError};
+use common::wakers::Wakes;
+use common::{Child, HOUR, MS, bounded, eventually, everywhere, is_child, is_done, stderr};
+use gosched::chan::{self};
 use gosched::context::{CancelContext, Context, ContextError, background};
 use gosched::go;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Barrier};
 use std::task::{Context as TaskContext, Wake, Waker};
 use std::thread;
-use std::time::{Duration, Instant};
-
-const MS: Duration = Duration::from_millis(1);
-const HOUR: Duration = Duration::from_secs(3600);
-
-fn is_done(ctx: &Context) -> bool {
-    ctx.done().try_recv() == Err(TryRecvError::Disconnected)
-}
+use std::time::Instant;
 
 #[test]
 fn X11_functions_run_in_goroutines_of_their_own_after_the_end() {
@@ -341,16 +335,6 @@ impl Wake for Panics {
     }
 }
 
-/// Counts how often it is woken.
-#[derive(Default)]
-struct Counts(AtomicUsize);
-
-impl Wake for Counts {
-    fn wake(self: Arc<Self>) {
-        self.0.fetch_add(1, Ordering::Relaxed);
-    }
-}
-
 #[test]
 fn X13_a_waker_that_panics_keeps_nobody_from_being_told() {
     bounded(|| {
@@ -364,7 +348,7 @@ fn X13_a_waker_that_panics_keeps_nobody_from_being_told() {
             assert!(wait.as_mut().poll(&mut TaskContext::from_waker(&waker)).is_pending());
         }
         // More than are released at once, on one channel, before and behind the one that panics.
-        let (counts, ctx) = (Arc::new(Counts::default()), &children[1]);
+        let (counts, ctx) = (Arc::new(Wakes::default()), &children[1]);
         let counting = Waker::from(counts.clone());
         let mut queue: Vec<_> = (0..200).map(|_| Box::pin(ctx.done().recv_async())).collect();
         for (n, wait) in queue.iter_mut().enumerate() {

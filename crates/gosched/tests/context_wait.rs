@@ -6,7 +6,7 @@
 
 mod common;
 
-use common::{block_on, everywhere, panic_text};
+use common::{Dice, HOUR, MS, US, block_on, everywhere, panic_text};
 use gosched::chan::{self, RecvError, SendError};
 use gosched::context::{Context, ContextError, background};
 use gosched::sync::{Condvar, LockAsync, Mutex, WaitGroup};
@@ -17,11 +17,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::task::Poll;
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-const MS: Duration = Duration::from_millis(1);
-const US: Duration = Duration::from_micros(1);
-const HOUR: Duration = Duration::from_secs(3600);
 const CANCELED: ContextError = ContextError::Canceled;
 const EXCEEDED: ContextError = ContextError::DeadlineExceeded;
 
@@ -156,18 +153,15 @@ impl<T: Send + 'static> Crowd<T> {
 }
 
 /// Times that differ from call to call, and are the same in each run.
-struct Moments(u64);
+struct Moments(Dice);
 
 impl Moments {
     fn new(seed: usize) -> Self {
-        Self(seed as u64 * 2 + 0x9E37_79B9)
+        Self(Dice::new(seed as u64))
     }
 
     fn next(&mut self, below: u64) -> u64 {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        (self.0 >> 11) % below
+        self.0.throw() % below
     }
 
     /// A context that ends at some moment soon.

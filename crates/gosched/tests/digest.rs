@@ -1,5 +1,8 @@
 //! The digest example as its users meet it: output, exit codes, ctrl-C.
 
+mod common;
+
+use common::build_example;
 use std::fs;
 use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
@@ -10,18 +13,7 @@ use std::time::{Duration, Instant};
 /// The program, built when the first test asks for it.
 fn digest() -> Command {
     static PROGRAM: OnceLock<PathBuf> = OnceLock::new();
-    Command::new(PROGRAM.get_or_init(|| {
-        let built = Command::new(env!("CARGO"))
-            .args(["build", "--quiet", "--example", "digest", "--message-format", "json-render-diagnostics"])
-            .current_dir(env!("CARGO_MANIFEST_DIR"))
-            .stderr(Stdio::inherit())
-            .output()
-            .expect("cargo runs");
-        assert!(built.status.success(), "the example does not build");
-        let messages = String::from_utf8(built.stdout).expect("cargo speaks UTF-8");
-        let executable = messages.split("\"executable\":\"").nth(1).and_then(|rest| rest.split('"').next());
-        PathBuf::from(executable.expect("cargo names what it built"))
-    }))
+    Command::new(PROGRAM.get_or_init(|| build_example("digest")))
 }
 
 /// A directory of its own for a test, removed at the end.

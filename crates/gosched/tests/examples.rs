@@ -1,29 +1,17 @@
 //! The examples as their users meet them: built, run, and their output read.
 
-use std::path::PathBuf;
+mod common;
+
+use common::build_example;
 use std::process::{Command, Stdio};
 use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;
 
-/// Builds an example, or finds it built.
-fn build(name: &str) -> PathBuf {
-    let built = Command::new(env!("CARGO"))
-        .args(["build", "--quiet", "--example", name, "--message-format", "json-render-diagnostics"])
-        .current_dir(env!("CARGO_MANIFEST_DIR"))
-        .stderr(Stdio::inherit())
-        .output()
-        .expect("cargo runs");
-    assert!(built.status.success(), "the example {name} does not build");
-    let messages = String::from_utf8(built.stdout).expect("cargo speaks UTF-8");
-    let executable = messages.split("\"executable\":\"").nth(1).and_then(|rest| rest.split('"').next());
-    PathBuf::from(executable.expect("cargo names what it built"))
-}
-
 /// Runs an example, which must succeed and say nothing on standard error, and returns what it prints.
 #[track_caller]
 fn output(name: &str) -> Vec<String> {
-    let mut child = Command::new(build(name))
+    let mut child = Command::new(build_example(name))
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .stdin(Stdio::null())

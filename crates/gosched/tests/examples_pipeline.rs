@@ -1,5 +1,8 @@
 //! The examples of pipelines, as their users meet them.
 
+mod common;
+
+use common::build_example;
 use std::collections::HashMap;
 use std::io::Write;
 use std::path::PathBuf;
@@ -11,7 +14,7 @@ fn run(name: &'static str, arguments: &[&str], input: &str) -> (i32, String) {
     static BUILT: Mutex<Option<HashMap<&str, PathBuf>>> = Mutex::new(None);
     let program = {
         let mut built = BUILT.lock().unwrap_or_else(PoisonError::into_inner);
-        built.get_or_insert_default().entry(name).or_insert_with(|| build(name)).clone()
+        built.get_or_insert_default().entry(name).or_insert_with(|| build_example(name)).clone()
     };
     let mut child = Command::new(program)
         .args(arguments)
@@ -24,19 +27,6 @@ fn run(name: &'static str, arguments: &[&str], input: &str) -> (i32, String) {
     let _ = child.stdin.take().expect("a pipe").write_all(input.as_bytes());
     let output = child.wait_with_output().expect("it ends");
     (output.status.code().expect("an exit code"), String::from_utf8(output.stdout).expect("UTF-8"))
-}
-
-fn build(name: &str) -> PathBuf {
-    let built = Command::new(env!("CARGO"))
-        .args(["build", "--quiet", "--example", name, "--message-format", "json-render-diagnostics"])
-        .current_dir(env!("CARGO_MANIFEST_DIR"))
-        .stderr(Stdio::inherit())
-        .output()
-        .expect("cargo runs");
-    assert!(built.status.success(), "the example does not build");
-    let messages = String::from_utf8(built.stdout).expect("cargo speaks UTF-8");
-    let executable = messages.split("\"executable\":\"").nth(1).and_then(|rest| rest.split('"').next());
-    PathBuf::from(executable.expect("cargo names what it built"))
 }
 
 #[test]

@@ -3,28 +3,15 @@
 
 mod common;
 
+use common::values::flag;
 use common::{Child, bounded, everywhere, is_child, panic_text, stderr};
 use gosched::goroutine::Goexit;
 use gosched::sync::WaitGroup;
 use gosched::{go, go_async, goexit, num_goroutine, yield_now};
 use std::panic::{catch_unwind, resume_unwind};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
-
-/// Sets a flag when dropped.
-struct Flag(Arc<AtomicBool>);
-
-impl Drop for Flag {
-    fn drop(&mut self) {
-        self.0.store(true, Ordering::SeqCst);
-    }
-}
-
-fn flag() -> (Flag, Arc<AtomicBool>) {
-    let raised = Arc::new(AtomicBool::new(false));
-    (Flag(raised.clone()), raised)
-}
 
 #[test]
 fn G08_goexit_runs_destructors_and_is_no_panic_for_join() {

@@ -3,6 +3,7 @@
 
 mod common;
 
+use common::values::flag;
 use common::{Child, bounded, cheap_modes, everywhere, in_each, is_child, panic_text, stderr, text};
 use gosched::goroutine::Builder;
 use gosched::sync::WaitGroup;
@@ -11,20 +12,6 @@ use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
-
-/// Sets a flag when dropped.
-struct Flag(Arc<AtomicBool>);
-
-impl Drop for Flag {
-    fn drop(&mut self) {
-        self.0.store(true, Ordering::SeqCst);
-    }
-}
-
-fn flag() -> (Flag, Arc<AtomicBool>) {
-    let raised = Arc::new(AtomicBool::new(false));
-    (Flag(raised.clone()), raised)
-}
 
 #[test]
 fn G01_arguments_are_evaluated_by_the_caller() {

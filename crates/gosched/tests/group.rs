@@ -4,36 +4,17 @@
 
 mod common;
 
-use common::{block_on, bounded, eventually, everywhere, panic_text};
+use common::values::Failed;
+use common::{MS, US, block_on, bounded, cause, eventually, everywhere, panic_text};
 use gosched::chan;
-use gosched::context::{Context, ContextError, background};
+use gosched::context::{ContextError, background};
 use gosched::group::Group;
 use gosched::time::sleep;
 use gosched::{go_async, goexit};
-use std::fmt;
 use std::future::pending;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
-use std::time::Duration;
-
-const MS: Duration = Duration::from_millis(1);
-const US: Duration = Duration::from_micros(1);
-
-#[derive(Clone, Debug, PartialEq, Eq)]
-struct Failed(usize);
-
-impl fmt::Display for Failed {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "part {} has failed", self.0)
-    }
-}
-
-impl std::error::Error for Failed {}
-
-fn cause(ctx: &Context) -> String {
-    ctx.cause().expect("a context that is done").to_string()
-}
 
 #[test]
 fn E01_a_plain_group_has_no_limit_and_stops_nobody() {

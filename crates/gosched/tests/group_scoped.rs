@@ -4,25 +4,14 @@
 
 mod common;
 
+use common::values::Failed;
 use common::{everywhere, panic_text};
 use gosched::context::background;
 use gosched::group;
 use gosched::time::sleep_async;
-use std::fmt;
 use std::future::pending;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
-
-#[derive(Clone, Debug, PartialEq, Eq)]
-struct Failed(usize);
-
-impl fmt::Display for Failed {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "part {} has failed", self.0)
-    }
-}
-
-impl std::error::Error for Failed {}
 
 #[test]
 fn E01_scoped_groups_borrow_and_return_what_the_function_does() {

@@ -3,6 +3,7 @@
 
 mod common;
 
+use common::values::Counted;
 use common::{block_on, bounded, everywhere, in_each, modes, panic_text, parallel_modes};
 use gosched::goroutine::{Builder, ShutDown};
 use gosched::{JoinHandle, Runtime, chan, current, go, go_async, goexit, num_goroutine, wait, yield_now};
@@ -13,22 +14,6 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
-
-/// Counts the values that live.
-struct Counted<'a>(&'a AtomicUsize);
-
-impl<'a> Counted<'a> {
-    fn new(live: &'a AtomicUsize) -> Self {
-        live.fetch_add(1, Ordering::SeqCst);
-        Self(live)
-    }
-}
-
-impl Drop for Counted<'_> {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::SeqCst);
-    }
-}
 
 #[test]
 fn join_returns_the_output_and_is_finished_says_when() {
@@ -211,7 +196,7 @@ fn goroutine_locals_belong_to_one_goroutine_and_end_with_it() {
     static LIVE: AtomicUsize = AtomicUsize::new(0);
     gosched::goroutine_local! {
         static COUNTER: Cell<usize> = Cell::new(10);
-        static OWNED: RefCell<Option<Counted<'static>>> = RefCell::new(None);
+        static OWNED: RefCell<Option<Counted<&'static AtomicUsize>>> = RefCell::new(None);
     }
     everywhere(|| {
         COUNTER.with(|counter| counter.set(0));

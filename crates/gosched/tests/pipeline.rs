@@ -4,7 +4,8 @@
 
 mod common;
 
-use common::{block_on, bounded, cheap_modes, eventually, everywhere, in_each, panic_text};
+use common::values::Counted;
+use common::{MS, block_on, bounded, cheap_modes, eventually, everywhere, in_each, panic_text, settles};
 use gosched::chan::{self, Receiver, RecvError, TryRecvError};
 use gosched::context::{Context, ContextError, background};
 use gosched::pipeline::{
@@ -18,8 +19,6 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::Duration;
 
-const MS: Duration = Duration::from_millis(1);
-
 /// All stages there are, each behind `rx`; what they return is kept in the box.
 fn every_stage(ctx: &Context, rx: &Receiver<u64>) -> Vec<(&'static str, Box<dyn std::any::Any>)> {
     let rx = || rx.clone();
@@ -32,11 +31,6 @@ fn every_stage(ctx: &Context, rx: &Receiver<u64>) -> Vec<(&'static str, Box<dyn 
         ("tee", Box::new(tee(ctx, 3, rx()))),
         ("all", Box::new(tee(ctx, 2, fan_out(ctx, 2, chain).remove(0)))),
     ]
-}
-
-#[track_caller]
-fn settles(before: usize) {
-    eventually("all goroutines of the pipeline have ended", || num_goroutine() == before);
 }
 
 #[test]
@@ -436,23 +430,6 @@ fn closed_futures_dropped_at_random_take_no_wake_from_others() {
 /// left.
 #[test]
 fn storm_of_pipelines_that_are_given_up() {
-    struct Counted(Arc<AtomicUsize>);
-    impl Counted {
-        fn new(live: &Arc<AtomicUsize>) -> Self {
-            live.fetch_add(1, Ordering::SeqCst);
-            Counted(live.clone())
-        }
-    }
-    impl Clone for Counted {
-        fn clone(&self) -> Self {
-            Counted::new(&self.0)
-        }
-    }
-    impl Drop for Counted {
-        fn drop(&mut self) {
-            self.0.fetch_sub(1, Ordering::SeqCst);
-        }
-    }
     in_each(cheap_modes(), || {
         let before = num_goroutine();
         let live = Arc::new(AtomicUsize::new(0));
@@ -460,7 +437,7 @@ fn storm_of_pipelines_that_are_given_up() {
             let ctx = background().with_timeout(Duration::from_micros((round * 37 % 900) as u64));
             let items = {
                 let live = live.clone();
-                source(&ctx, std::iter::repeat_with(move || Counted::new(&live)))
+                source(&ctx, std::iter::repeat_with(move || Counted::new(live.clone())))
             };
             let bad = (round % 5 == 0).then_some(round % 17);
             let calls = AtomicUsize::new(0);

@@ -4,7 +4,7 @@
 
 mod common;
 
-use common::{Child, is_child, proc_status};
+use common::{Child, HOUR, is_child, proc_status};
 use gosched::chan::{self, Receiver, Sender};
 use gosched::{Runtime, Select, go, select, select_async, wait, yield_now};
 use std::alloc::{GlobalAlloc, Layout, System};
@@ -36,8 +36,6 @@ unsafe impl GlobalAlloc for Counting {
 #[global_allocator]
 static COUNTING: Counting = Counting;
 
-const LONG: Duration = Duration::from_secs(3600);
-
 /// Receives one message from `busy`, in one of several ways of waiting for `quiet` as well.
 type Wait = fn(busy: &Receiver<usize>, quiet: &Receiver<usize>, never_taken: &Sender<usize>) -> usize;
 
@@ -56,13 +54,13 @@ const WAYS: [(&str, Wait); 8] = [
         }
     }),
     ("time-out", |busy, quiet, _| {
-        select! { recv(quiet) -> _ => panic!(), recv(busy) -> n => n.unwrap(), default(LONG) => panic!() }
+        select! { recv(quiet) -> _ => panic!(), recv(busy) -> n => n.unwrap(), default(HOUR) => panic!() }
     }),
     ("after", |busy, quiet, _| {
         select! {
             recv(quiet) -> _ => panic!(),
             recv(busy) -> n => n.unwrap(),
-            recv(chan::after(LONG)) -> _ => panic!(),
+            recv(chan::after(HOUR)) -> _ => panic!(),
         }
     }),
     ("Select", |busy, quiet, full| {
@@ -165,7 +163,7 @@ fn C30_time_outs_and_dropped_futures_leave_no_memory_behind() {
                 let mut receive = std::pin::pin!(rx.recv_async());
                 assert!(receive.as_mut().poll(cx).is_pending());
                 let mut select = std::pin::pin!(async {
-                    select_async! { recv(rx) -> _ => {}, recv(chan::after(LONG)) -> _ => {} }
+                    select_async! { recv(rx) -> _ => {}, recv(chan::after(HOUR)) -> _ => {} }
                 });
                 assert!(select.as_mut().poll(cx).is_pending());
                 Poll::Ready(())

@@ -4,7 +4,7 @@
 
 mod common;
 
-use common::{block_on, bounded, cheap_modes, eventually, everywhere, in_each, panic_text};
+use common::{MS, block_on, bounded, cheap_modes, eventually, everywhere, in_each, panic_text};
 use gosched::context::{ContextError, background};
 use gosched::pipeline::rate::{Limit, Limiter, Sometimes, WaitError};
 use gosched::{go, num_goroutine, yield_now};
@@ -13,7 +13,6 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-const MS: Duration = Duration::from_millis(1);
 /// The step of Go's tables.
 const D: Duration = Duration::from_millis(100);
 

@@ -5,12 +5,13 @@
 
 mod common;
 
+use common::wakers::{PANIC, Panics};
 use common::{bounded, eventually, everywhere};
 use gosched::goroutine::ShutDown;
 use gosched::sync::{Condvar, LockAsync, Mutex};
 use gosched::{JoinHandle, Runtime, chan, go, num_goroutine, select, select_async, time, yield_now};
 use std::future::Future;
-use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -161,14 +162,6 @@ fn a_join_is_not_forgotten_in_a_foreign_waker_that_blocks() {
 
 // ---- foreign wakers that panic ------------------------------------------------------------------
 
-struct Panics;
-
-impl Wake for Panics {
-    fn wake(self: Arc<Self>) {
-        resume_unwind(Box::new("a waker's own"));
-    }
-}
-
 #[test]
 fn a_foreign_wakers_panic_inside_a_receive_leaves_the_channel_whole() {
     everywhere(|| {
@@ -192,7 +185,7 @@ fn a_foreign_wakers_panic_inside_a_receive_leaves_the_channel_whole() {
                     recv(never) -> value => value,
                 }
             });
-            assert_eq!(common::text(&*receives.join().unwrap_err()), "a waker's own");
+            assert_eq!(common::text(&*receives.join().unwrap_err()), PANIC);
             // The case was chosen, but its receiver has gone: it sends to the next one.
             let mut cx = Context::from_waker(Waker::noop());
             assert!(offer.as_mut().poll(&mut cx).is_pending());
@@ -227,7 +220,7 @@ fn C10_a_foreign_wakers_panic_keeps_nobody_from_learning_of_the_close() {
                 0 => assert!(tx.close()),
                 _ => drop(tx),
             }));
-            assert_eq!(common::text(&*closes.unwrap_err()), "a waker's own");
+            assert_eq!(common::text(&*closes.unwrap_err()), PANIC);
             for other in others {
                 assert!(other.join().unwrap().is_err());
             }

@@ -4,7 +4,7 @@
 
 mod common;
 
-use common::{Child, bounded, is_child, modes, panic_text, proc_status, stderr};
+use common::{Child, bounded, is_child, limit_address_space, modes, panic_text, proc_status, stderr};
 use gosched::goroutine::ShutDown;
 use gosched::{JoinHandle, Runtime, chan, go, go_async, goroutine_local, num_goroutine, time};
 use std::future::pending;
@@ -143,14 +143,6 @@ fn a_shutdown_that_topples_a_chain_of_goroutines_needs_no_deep_stack() {
 const MEBIBYTES: &str = "GOSCHED_TEST_MEBIBYTES";
 const BUILT_BEFORE: &str = "GOSCHED_TEST_BUILT_BEFORE";
 
-/// Leaves the process so much more address space than it has.
-fn limit_address_space(more: u64) {
-    let limit = proc_status("VmSize:") as u64 * 1024 + (more << 20);
-    let limit = libc::rlimit { rlim_cur: limit, rlim_max: limit };
-    // SAFETY: the record is valid while the call reads it.
-    assert_eq!(unsafe { libc::setrlimit(libc::RLIMIT_AS, &limit) }, 0);
-}
-
 /// Runs something, with the limit set before or after the runtime is built, and says how that went.
 fn run_with_little_memory(more: u64, built_before: bool) -> String {
     let builder = Runtime::builder().workers(1);
@@ -159,7 +151,7 @@ fn run_with_little_memory(more: u64, built_before: bool) -> String {
         // A thread that starts maps more than it keeps: that must be over before anybody measures.
         runtime.handle().go_async(async {}).join().unwrap();
     }
-    limit_address_space(more);
+    limit_address_space(proc_status("VmSize:") as u64 * 1024 + (more << 20));
     match built.unwrap_or_else(|| builder.build()) {
         Err(error) => format!("no runtime: {error}"),
         Ok(runtime) => match catch_unwind(AssertUnwindSafe(|| runtime.run(|| go(|| 5).join().unwrap()))) {

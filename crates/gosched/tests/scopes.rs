@@ -3,27 +3,12 @@
 
 mod common;
 
+use common::values::Counted;
 use common::{bounded, everywhere, panic_text, text};
 use gosched::{go, scope, yield_now};
 use std::panic::resume_unwind;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
-
-/// Counts the values that live.
-struct Counted<'a>(&'a AtomicUsize);
-
-impl<'a> Counted<'a> {
-    fn new(live: &'a AtomicUsize) -> Self {
-        live.fetch_add(1, Ordering::SeqCst);
-        Self(live)
-    }
-}
-
-impl Drop for Counted<'_> {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::SeqCst);
-    }
-}
 
 #[test]
 fn scope_lends_and_waits() {

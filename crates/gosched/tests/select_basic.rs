@@ -3,30 +3,22 @@
 
 #![allow(non_snake_case)]
 
+mod common;
+
+use common::wakers::Wakes;
+use common::{ms, poll_once, settle};
 use gosched::__select::*;
 use gosched::Select;
 use gosched::chan::*;
 use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::pin::{Pin, pin};
+use std::pin::pin;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
 use std::task::{Context, Poll, Waker};
 use std::thread::{scope, sleep};
 use std::time::{Duration, Instant};
-
-fn ms(n: u64) -> Duration {
-    Duration::from_millis(n)
-}
-
-fn poll_once<F: Future>(future: Pin<&mut F>) -> Poll<F::Output> {
-    future.poll(&mut Context::from_waker(Waker::noop()))
-}
-
-fn settle() {
-    sleep(ms(30));
-}
 
 /// `select! { recv(a) -> x => Ok(x), recv(b) -> x => Err(x) }`
 fn either<A, B>(
@@ -682,16 +674,8 @@ fn a_forgotten_select_harms_nobody() {
 
 #[test]
 fn spurious_polls_of_a_select_with_changing_wakers() {
-    use std::task::Wake;
-    #[derive(Default)]
-    struct Counter(AtomicUsize);
-    impl Wake for Counter {
-        fn wake(self: Arc<Self>) {
-            self.0.fetch_add(1, SeqCst);
-        }
-    }
     let (tx, rx) = bounded(0);
-    let counters: Vec<_> = (0..3).map(|_| Arc::new(Counter::default())).collect();
+    let counters: Vec<_> = (0..3).map(|_| Arc::new(Wakes::default())).collect();
     let wakers: Vec<_> = counters.iter().map(|c| Waker::from(c.clone())).collect();
     let mut select = pin!(select_async(false, Wait::Forever, (RecvArm::new(&rx), (RecvArm::new(&rx), ()))));
     assert!(select.as_mut().poll(&mut Context::from_waker(&wakers[0])).is_pending());

@@ -4,18 +4,12 @@
 
 mod common;
 
-use common::{everywhere, one_worker, start};
+use common::{HOUR, everywhere, ms, one_worker, start};
 use gosched::chan::{self, Receiver, RecvError, SendError, Sender, TryRecvError, TrySendError};
 use gosched::{Select, go, go_async, num_goroutine, select, select_async, yield_now};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
-
-const LONG: Duration = Duration::from_secs(3600);
-
-fn ms(n: u64) -> Duration {
-    Duration::from_millis(n)
-}
 
 /// Whether nobody waits on either side of a channel without a buffer.
 fn is_quiet(tx: &Sender<i32>, rx: &Receiver<i32>) -> bool {
@@ -230,7 +224,7 @@ fn S12_and_S13_closing_ends_the_select_of_a_blocked_goroutine() {
         for _ in 0..100 {
             assert_eq!(select! { recv(rx) -> n => n, default => Ok(0) }, Err(RecvError));
             assert_eq!(select! { send(tx, 2) -> sent => sent, default => Ok(()) }, Err(SendError(2)));
-            assert_eq!(select! { recv(rx) -> n => n, recv(chan::after(LONG)) -> _ => Ok(0) }, Err(RecvError));
+            assert_eq!(select! { recv(rx) -> n => n, recv(chan::after(HOUR)) -> _ => Ok(0) }, Err(RecvError));
         }
     });
 }
@@ -355,7 +349,7 @@ fn S20_time_outs_fire_in_time_and_not_before() {
         // The earlier of two clocks.
         let begin = Instant::now();
         let first = select! {
-            recv(chan::after(LONG)) -> _ => "after",
+            recv(chan::after(HOUR)) -> _ => "after",
             recv(rx) -> _ => "value",
             default(ms(3)) => "time-out",
         };
@@ -363,7 +357,7 @@ fn S20_time_outs_fire_in_time_and_not_before() {
         let first = select! {
             recv(chan::after(ms(3))) -> _ => "after",
             recv(rx) -> _ => "value",
-            default(LONG) => "time-out",
+            default(HOUR) => "time-out",
         };
         assert_eq!(first, "after");
         assert!(begin.elapsed() >= ms(6) && begin.elapsed() < Duration::from_secs(10));
@@ -375,8 +369,8 @@ fn S20_time_outs_fire_in_time_and_not_before() {
             });
             select! {
                 recv(rx) -> n => assert_eq!(n, Ok(7)),
-                recv(chan::after(LONG)) -> _ => panic!("too early"),
-                default(LONG) => panic!("too early"),
+                recv(chan::after(HOUR)) -> _ => panic!("too early"),
+                default(HOUR) => panic!("too early"),
             }
             sender.join().unwrap();
         }

@@ -5,7 +5,7 @@
 
 mod common;
 
-use common::{bounded, everywhere, one_worker, start};
+use common::{bounded, everywhere, ms, one_worker, start};
 use gosched::chan::{self, Receiver, RecvError, Sender, TryRecvError, TrySendError};
 use gosched::{
     JoinHandle, Select, go, go_async, select, select_async_biased, select_biased, time, wait, yield_now,
@@ -13,10 +13,6 @@ use gosched::{
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
-
-fn ms(n: u64) -> Duration {
-    Duration::from_millis(n)
-}
 
 /// A goroutine whose select is chosen to send `times` times and makes no message after all, each after a pause.
 /// Returns when it waits.

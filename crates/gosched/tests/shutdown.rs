@@ -3,6 +3,7 @@
 
 mod common;
 
+use common::values::Counted;
 use common::{bounded, modes, panic_text};
 use gosched::goroutine::{Builder, ShutDown};
 use gosched::{Runtime, chan, go, go_async, time, yield_now};
@@ -13,22 +14,6 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::task::{Context, Poll};
 use std::thread;
 use std::time::{Duration, Instant};
-
-/// Counts the values that live.
-struct Counted(Arc<AtomicUsize>);
-
-impl Counted {
-    fn new(live: &Arc<AtomicUsize>) -> Self {
-        live.fetch_add(1, Ordering::SeqCst);
-        Self(live.clone())
-    }
-}
-
-impl Drop for Counted {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::SeqCst);
-    }
-}
 
 /// Blocks inside its poll until the channel ends.
 struct BlocksInPoll(chan::Receiver<()>, Arc<AtomicUsize>, #[allow(dead_code)] Counted);
@@ -62,34 +47,38 @@ fn a_runtime_is_dropped_with_goroutines_in_every_state() {
                     }
                 };
                 // Parked on a stack.
-                let (counted, from, start_1) = (Counted::new(&stuck), rx.clone(), start());
+                let (counted, from, start_1) = (Counted::new(stuck.clone()), rx.clone(), start());
                 handles.push(go(move || {
                     start_1();
                     drop((from.recv(), counted));
                 }));
                 // Asleep on a stack.
-                let (counted, start_2) = (Counted::new(&stuck), start());
+                let (counted, start_2) = (Counted::new(stuck.clone()), start());
                 handles.push(go(move || {
                     let _counted = counted;
                     start_2();
                     time::sleep(Duration::from_secs(3600));
                 }));
                 // In the middle of a poll.
-                handles.push(go_async(BlocksInPoll(rx.clone(), started.clone(), Counted::new(&stuck))));
+                handles.push(go_async(BlocksInPoll(
+                    rx.clone(),
+                    started.clone(),
+                    Counted::new(stuck.clone()),
+                )));
                 // Between two polls.
-                let (counted, from, start_3) = (Counted::new(&free), rx.clone(), start());
+                let (counted, from, start_3) = (Counted::new(free.clone()), rx.clone(), start());
                 handles.push(go_async(async move {
                     start_3();
                     drop((from.recv_async().await, counted));
                 }));
-                let (counted, start_4) = (Counted::new(&free), start());
+                let (counted, start_4) = (Counted::new(free.clone()), start());
                 handles.push(go_async(async move {
                     let _counted = counted;
                     start_4();
                     time::sleep_async(Duration::from_secs(3600)).await;
                 }));
                 // Yielding for ever: abandoned in a queue, or while it runs.
-                let (counted, start_5) = (Counted::new(&stuck), start());
+                let (counted, start_5) = (Counted::new(stuck.clone()), start());
                 handles.push(go(move || {
                     let _counted = counted;
                     start_5();
@@ -101,9 +90,9 @@ fn a_runtime_is_dropped_with_goroutines_in_every_state() {
                 time::sleep(Duration::from_millis(2));
                 // Queued and unstarted (one may have been stolen and have started: it ends by itself).
                 for _ in 0..20 {
-                    let counted = Counted::new(&free);
+                    let counted = Counted::new(free.clone());
                     handles.push(go(move || drop(counted)));
-                    let counted = Counted::new(&free);
+                    let counted = Counted::new(free.clone());
                     handles.push(go_async(async move { drop(counted) }));
                 }
                 handles
@@ -213,7 +202,7 @@ fn spawning_after_the_shutdown_is_an_error() {
             }
             let _entered = handle.enter();
             let live = Arc::new(AtomicUsize::new(0));
-            let counted = Counted::new(&live);
+            let counted = Counted::new(live.clone());
             let error = Builder::new().spawn(move || drop(counted)).unwrap_err();
             assert_eq!(error.to_string(), "the runtime has been shut down");
             assert_eq!(live.load(Ordering::SeqCst), 0);
@@ -255,7 +244,7 @@ fn spawning_races_with_the_shutdown() {
                         let _entered = handle.enter();
                         let mut handles = Vec::new();
                         loop {
-                            let (a, b) = (Counted::new(&live), Counted::new(&live));
+                            let (a, b) = (Counted::new(live.clone()), Counted::new(live.clone()));
                             let stackful = Builder::new().spawn(move || drop(a));
                             let stackless = Builder::new().spawn_async(async move { drop(b) });
                             match (stackful, stackless) {

@@ -6,7 +6,8 @@
 mod common;
 
 use common::{
-    Child, PATIENCE, bounded, cheap_modes, everywhere, in_each, is_child, panic_text, proc_status, stderr,
+    Child, PATIENCE, bounded, cheap_modes, everywhere, in_each, is_child, limit_address_space, panic_text,
+    proc_status, stderr,
 };
 use gosched::goroutine::Builder;
 use gosched::{Runtime, chan, go, go_async, num_goroutine, time, wait, yield_now};
@@ -191,14 +192,6 @@ fn what_deep_calls_have_touched_is_given_back() {
         }
         assert!(after < before + 2500, "{name}: {before} KiB before, {most} KiB at most, {after} KiB after");
     }
-}
-
-/// Leaves this process so many bytes of address space.
-fn limit_address_space(bytes: u64) {
-    let limit = libc::rlimit { rlim_cur: bytes, rlim_max: bytes };
-    // SAFETY: the record is valid while the call reads it.
-    let result = unsafe { libc::setrlimit(libc::RLIMIT_AS, &limit) };
-    assert_eq!(result, 0);
 }
 
 /// Starts goroutines that wait, until that fails; returns them and the error.

@@ -3,34 +3,27 @@
 #![allow(non_snake_case)]
 
 use gosched::sync::{Barrier, BarrierWait, BarrierWaitResult};
-use std::future::Future;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::task::{Context, Poll, Waker};
+use std::task::Poll;
 use std::thread;
 use std::time::{Duration, Instant};
 
 mod common;
-use common::{block_on, bounded, everywhere};
-
-const MS: Duration = Duration::from_millis(1);
+use common::{MS, block_on, bounded, everywhere, poll_once};
 
 /// One that has come, with nobody to complete the round.
 #[track_caller]
 fn arrived(barrier: &Barrier) -> Pin<Box<BarrierWait<'_>>> {
     let mut wait = Box::pin(barrier.wait_async());
-    assert!(poll(&mut wait).is_pending());
+    assert!(poll_once(wait.as_mut()).is_pending());
     wait
-}
-
-fn poll(wait: &mut Pin<Box<BarrierWait<'_>>>) -> Poll<BarrierWaitResult> {
-    wait.as_mut().poll(&mut Context::from_waker(Waker::noop()))
 }
 
 /// Whether a wait is over, and was not the leader's.
 fn is_let_go(wait: &mut Pin<Box<BarrierWait<'_>>>) -> bool {
-    match poll(wait) {
+    match poll_once(wait.as_mut()) {
         Poll::Ready(result) => !result.is_leader(),
         Poll::Pending => false,
     }
@@ -40,7 +33,7 @@ fn is_let_go(wait: &mut Pin<Box<BarrierWait<'_>>>) -> bool {
 fn the_last_one_leads_and_lets_the_others_go() {
     let barrier = Barrier::new(3);
     let (mut a, mut b) = (arrived(&barrier), arrived(&barrier));
-    assert!(poll(&mut a).is_pending());
+    assert!(poll_once(a.as_mut()).is_pending());
     assert!(barrier.wait().is_leader());
     assert!(is_let_go(&mut a) && is_let_go(&mut b));
 }
@@ -64,7 +57,7 @@ fn rounds_do_not_mix() {
     // `a` was let go and does not know it yet: who comes now waits for another.
     let mut next = arrived(&barrier);
     assert!(is_let_go(&mut a));
-    assert!(poll(&mut next).is_pending());
+    assert!(poll_once(next.as_mut()).is_pending());
     assert!(barrier.wait().is_leader());
     assert!(is_let_go(&mut next));
 }
@@ -200,9 +193,7 @@ fn arrivals_dropped_by_the_thousand_leave_exact_rounds() {
                         }
                         let mut wait = pin!(barrier.wait_async());
                         for _ in 0..i % 4 {
-                            if let Poll::Ready(result) =
-                                wait.as_mut().poll(&mut Context::from_waker(Waker::noop()))
-                            {
+                            if let Poll::Ready(result) = poll_once(wait.as_mut()) {
                                 count(result, &leaders, &others);
                                 break;
                             }

@@ -2,47 +2,19 @@
 #![cfg(not(loom))]
 #![allow(non_snake_case)]
 
-use gosched::sync::{Condvar, Mutex, MutexGuard, WaitAsync};
-use std::pin::Pin;
-use std::sync::Arc;
+mod common;
+
+use common::MS;
+use common::wakers::Hand;
+use gosched::sync::{Condvar, Mutex, WaitAsync};
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::task::{Context, Poll, Wake, Waker};
 use std::thread::{self, sleep};
 use std::time::{Duration, Instant};
 
-const MS: Duration = Duration::from_millis(1);
-
-#[derive(Default)]
-struct Wakes(AtomicUsize);
-
-impl Wake for Wakes {
-    fn wake(self: Arc<Self>) {
-        self.0.fetch_add(1, Ordering::SeqCst);
-    }
-}
-
-/// A wait driven by hand.
-struct Hand<'a> {
-    future: Pin<Box<WaitAsync<'a, 'a, u32>>>,
-    wakes: Arc<Wakes>,
-}
-
-impl<'a> Hand<'a> {
-    /// One that waits already, having given the mutex back.
-    fn queued(c: &'a Condvar, m: &'a Mutex<u32>) -> Self {
-        let mut hand = Self { future: Box::pin(c.wait_async(m.lock())), wakes: Arc::default() };
-        assert!(hand.poll().is_pending());
-        hand
-    }
-
-    fn poll(&mut self) -> Poll<MutexGuard<'a, u32>> {
-        let waker = Waker::from(self.wakes.clone());
-        self.future.as_mut().poll(&mut Context::from_waker(&waker))
-    }
-
-    fn wakes(&self) -> usize {
-        self.wakes.0.load(Ordering::SeqCst)
-    }
+/// A wait that waits already, having given the mutex back.
+#[track_caller]
+fn queued<'a>(c: &'a Condvar, m: &'a Mutex<u32>) -> Hand<WaitAsync<'a, 'a, u32>> {
+    Hand::queued(c.wait_async(m.lock()))
 }
 
 /// Until `n` threads wait (the mutex is free meanwhile).
@@ -106,7 +78,7 @@ fn Y23_no_spurious_wake_ups() {
 #[test]
 fn Y24_signals_go_in_the_order_of_the_waits() {
     let (m, c) = (Mutex::new(0), Condvar::new());
-    let mut hands: Vec<_> = (0..4).map(|_| Hand::queued(&c, &m)).collect();
+    let mut hands: Vec<_> = (0..4).map(|_| queued(&c, &m)).collect();
     for i in 0..4 {
         assert!(c.notify_one());
         let woken: Vec<_> = hands.iter().map(Hand::wakes).collect();
@@ -121,9 +93,9 @@ fn Y24_signals_go_in_the_order_of_the_waits() {
 #[test]
 fn Y24_a_later_waiter_cannot_steal_a_signal() {
     let (m, c) = (Mutex::new(0), Condvar::new());
-    let mut early = Hand::queued(&c, &m);
+    let mut early = queued(&c, &m);
     assert!(c.notify_one());
-    let mut late = Hand::queued(&c, &m);
+    let mut late = queued(&c, &m);
     assert!(late.poll().is_pending());
     assert!(early.poll().is_ready());
     assert!(late.poll().is_pending());
@@ -159,9 +131,9 @@ fn Y24_signals_are_not_stolen_on_threads() {
 #[test]
 fn Y25_a_broadcast_wakes_all_who_wait_each_once() {
     let (m, c) = (Mutex::new(0), Condvar::new());
-    let mut hands: Vec<_> = (0..100).map(|_| Hand::queued(&c, &m)).collect();
+    let mut hands: Vec<_> = (0..100).map(|_| queued(&c, &m)).collect();
     assert_eq!(c.notify_all(), 100);
-    let mut late = Hand::queued(&c, &m);
+    let mut late = queued(&c, &m);
     assert_eq!(c.notify_all(), 1);
     assert_eq!(c.notify_all(), 0);
     for hand in &mut hands {
@@ -281,7 +253,7 @@ fn wait_async_dropped_before_its_first_poll_unlocks() {
 #[test]
 fn wait_async_dropped_while_waiting_leaves_the_queue() {
     let (m, c) = (Mutex::new(0), Condvar::new());
-    let (a, mut b) = (Hand::queued(&c, &m), Hand::queued(&c, &m));
+    let (a, mut b) = (queued(&c, &m), queued(&c, &m));
     assert!(!m.is_locked());
     drop(a);
     assert!(c.notify_one());
@@ -291,7 +263,7 @@ fn wait_async_dropped_while_waiting_leaves_the_queue() {
 #[test]
 fn wait_async_dropped_after_its_signal_passes_it_on() {
     let (m, c) = (Mutex::new(0), Condvar::new());
-    let (a, mut b) = (Hand::queued(&c, &m), Hand::queued(&c, &m));
+    let (a, mut b) = (queued(&c, &m), queued(&c, &m));
     c.notify_one();
     drop(a);
     assert_eq!(b.wakes(), 1);
@@ -301,7 +273,7 @@ fn wait_async_dropped_after_its_signal_passes_it_on() {
 #[test]
 fn wait_async_dropped_on_its_way_to_the_mutex_passes_its_signal_on() {
     let (m, c) = (Mutex::new(0), Condvar::new());
-    let (mut a, mut b) = (Hand::queued(&c, &m), Hand::queued(&c, &m));
+    let (mut a, mut b) = (queued(&c, &m), queued(&c, &m));
     let guard = m.lock();
     c.notify_one();
     assert!(a.poll().is_pending(), "told, and waits for the mutex");
@@ -315,9 +287,9 @@ fn wait_async_dropped_on_its_way_to_the_mutex_passes_its_signal_on() {
 #[test]
 fn wait_async_dropped_after_a_broadcast_passes_nothing_on() {
     let (m, c) = (Mutex::new(0), Condvar::new());
-    let a = Hand::queued(&c, &m);
+    let a = queued(&c, &m);
     c.notify_all();
-    let mut b = Hand::queued(&c, &m);
+    let mut b = queued(&c, &m);
     drop(a);
     assert_eq!(b.wakes(), 0);
     assert!(b.poll().is_pending());

@@ -4,6 +4,7 @@
 
 mod common;
 
+use common::values::Counted;
 use common::{bounded, everywhere};
 use gosched::sync::{Map, WaitGroup};
 use gosched::{chan, go, yield_now};
@@ -22,32 +23,19 @@ fn keys(map: &Map<u32, u32>) -> Vec<u32> {
     keys
 }
 
-/// Counts how many of it there are.
-#[derive(Debug)]
-struct Counted(u32, Arc<AtomicUsize>);
+/// A number that is counted while it lives.
+#[derive(Clone, Debug)]
+struct Number(u32, #[allow(dead_code)] Counted);
 
-impl Counted {
+impl Number {
     fn new(n: u32, live: &Arc<AtomicUsize>) -> Self {
-        live.fetch_add(1, Ordering::SeqCst);
-        Self(n, live.clone())
+        Self(n, Counted::new(live.clone()))
     }
 }
 
-impl Clone for Counted {
-    fn clone(&self) -> Self {
-        Self::new(self.0, &self.1)
-    }
-}
-
-impl PartialEq for Counted {
+impl PartialEq for Number {
     fn eq(&self, other: &Self) -> bool {
         self.0 == other.0
-    }
-}
-
-impl Drop for Counted {
-    fn drop(&mut self) {
-        self.1.fetch_sub(1, Ordering::SeqCst);
     }
 }
 
@@ -187,14 +175,14 @@ fn Y31_goroutines_may_block_inside_range_without_blocking_others() {
 fn Y32_clear_removes_everything() {
     let (map, live) = (Map::new(), Arc::new(AtomicUsize::new(0)));
     for n in 0..500 {
-        map.store(n, Counted::new(n, &live));
+        map.store(n, Number::new(n, &live));
     }
     map.clear();
     assert_eq!(live.load(Ordering::SeqCst), 0, "the values are gone with it");
     assert_eq!(map.load_and_delete(&3), None);
-    assert!(!map.compare_and_swap(&3, &Counted::new(3, &live), Counted::new(4, &live)));
-    assert_eq!(map.swap(3, Counted::new(5, &live)), None);
-    assert!(!map.load_or_store(4, Counted::new(6, &live)).1);
+    assert!(!map.compare_and_swap(&3, &Number::new(3, &live), Number::new(4, &live)));
+    assert_eq!(map.swap(3, Number::new(5, &live)), None);
+    assert!(!map.load_or_store(4, Number::new(6, &live)).1);
     map.range(|key, _| *key == 3 || *key == 4 || panic!("{key}"));
     assert_eq!(live.load(Ordering::SeqCst), 2);
 }
@@ -203,20 +191,20 @@ fn Y32_clear_removes_everything() {
 fn values_are_dropped_when_they_are_removed() {
     let (map, live) = (Map::new(), Arc::new(AtomicUsize::new(0)));
     let now = || live.load(Ordering::SeqCst);
-    map.store(1, Counted::new(1, &live));
-    map.store(1, Counted::new(2, &live));
+    map.store(1, Number::new(1, &live));
+    map.store(1, Number::new(2, &live));
     assert_eq!(now(), 1, "replaced");
     drop(map.load(&1));
-    assert_eq!(map.load_or_store(1, Counted::new(3, &live)).0.0, 2);
+    assert_eq!(map.load_or_store(1, Number::new(3, &live)).0.0, 2);
     assert_eq!(now(), 1, "not stored");
-    let old = Counted::new(2, &live);
-    assert!(map.compare_and_swap(&1, &old, Counted::new(4, &live)));
-    assert!(!map.compare_and_swap(&1, &old, Counted::new(5, &live)));
+    let old = Number::new(2, &live);
+    assert!(map.compare_and_swap(&1, &old, Number::new(4, &live)));
+    assert!(!map.compare_and_swap(&1, &old, Number::new(5, &live)));
     drop(old);
     assert_eq!(now(), 1);
     map.delete(&1);
     assert_eq!(now(), 0, "deleted");
-    (0..100).for_each(|n| map.store(n, Counted::new(n, &live)));
+    (0..100).for_each(|n| map.store(n, Number::new(n, &live)));
     assert_eq!(map.load_and_delete(&7).unwrap().0, 7);
     assert_eq!(now(), 99);
     drop(map);

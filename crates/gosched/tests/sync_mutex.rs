@@ -2,60 +2,22 @@
 #![cfg(not(loom))]
 #![allow(non_snake_case)]
 
-use gosched::sync::{LockAsync, LockFuture, Mutex, MutexGuard};
-use std::pin::{Pin, pin};
+mod common;
+
+use common::MS;
+use common::wakers::Hand;
+use gosched::sync::{LockAsync, LockFuture, Mutex};
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::task::{Context, Poll, Wake, Waker};
+use std::task::{Context, Poll, Waker};
 use std::thread::{self, sleep};
 use std::time::{Duration, Instant};
 
-const MS: Duration = Duration::from_millis(1);
-
-/// Counts its wakes.
-#[derive(Default)]
-struct Wakes(AtomicUsize);
-
-impl Wake for Wakes {
-    fn wake(self: Arc<Self>) {
-        self.0.fetch_add(1, Ordering::SeqCst);
-    }
-}
-
-/// A lock future driven by hand.
-struct Hand<'a> {
-    future: Pin<Box<LockFuture<'a, u32>>>,
-    wakes: Arc<Wakes>,
-}
-
-impl<'a> Hand<'a> {
-    fn new(mutex: &'a Mutex<u32>) -> Self {
-        Self { future: Box::pin(mutex.lock_async()), wakes: Arc::default() }
-    }
-
-    /// A new one that waits already.
-    fn queued(mutex: &'a Mutex<u32>) -> Self {
-        let mut hand = Self::new(mutex);
-        assert!(hand.poll().is_pending());
-        hand
-    }
-
-    fn poll(&mut self) -> Poll<MutexGuard<'a, u32>> {
-        let waker = Waker::from(self.wakes.clone());
-        self.future.as_mut().poll(&mut Context::from_waker(&waker))
-    }
-
-    fn wakes(&self) -> usize {
-        self.wakes.0.load(Ordering::SeqCst)
-    }
-
-    #[track_caller]
-    fn take(&mut self) -> MutexGuard<'a, u32> {
-        match self.poll() {
-            Poll::Ready(guard) => guard,
-            Poll::Pending => panic!("the lock should have come"),
-        }
-    }
+/// A lock future that waits already.
+#[track_caller]
+fn queued(mutex: &Mutex<u32>) -> Hand<LockFuture<'_, u32>> {
+    Hand::queued(mutex.lock_async())
 }
 
 #[test]
@@ -129,7 +91,7 @@ fn Y03_another_thread_may_unlock() {
 fn Y05_a_newcomer_may_barge_and_the_loser_queues_at_the_front() {
     let m = Mutex::new(0);
     let guard = m.lock();
-    let (mut a, mut b) = (Hand::queued(&m), Hand::queued(&m));
+    let (mut a, mut b) = (queued(&m), queued(&m));
     drop(guard);
     assert_eq!((a.wakes(), b.wakes()), (1, 0));
     let barged = m.try_lock().expect("a free mutex may be taken past a woken waiter");
@@ -146,7 +108,7 @@ fn Y05_a_newcomer_may_barge_and_the_loser_queues_at_the_front() {
 fn Y05_only_one_waiter_is_on_its_way_at_a_time() {
     let m = Mutex::new(0);
     let guard = m.lock();
-    let (mut a, mut b) = (Hand::queued(&m), Hand::queued(&m));
+    let (mut a, mut b) = (queued(&m), queued(&m));
     drop(guard);
     for _ in 0..100 {
         drop(m.lock());
@@ -160,7 +122,7 @@ fn Y05_only_one_waiter_is_on_its_way_at_a_time() {
 fn Y06_a_loser_of_more_than_a_millisecond_is_handed_the_lock() {
     let m = Mutex::new(0);
     let guard = m.lock();
-    let (mut a, mut b) = (Hand::queued(&m), Hand::queued(&m));
+    let (mut a, mut b) = (queued(&m), queued(&m));
     sleep(3 * MS);
     drop(guard);
     let barged = m.try_lock().unwrap();
@@ -184,13 +146,13 @@ fn Y07_a_waiter_of_less_than_a_millisecond_turns_starvation_off() {
     let went_off = (0..50).any(|_| {
         let m = Mutex::new(0);
         let guard = m.lock();
-        let mut a = Hand::queued(&m);
+        let mut a = queued(&m);
         sleep(3 * MS);
         drop(guard);
         let barged = m.try_lock().unwrap();
         assert!(a.poll().is_pending());
         let begin = Instant::now();
-        let (mut b, mut c) = (Hand::queued(&m), Hand::queued(&m));
+        let (mut b, mut c) = (queued(&m), queued(&m));
         drop(barged);
         drop(a.take());
         let guard = b.take();
@@ -313,7 +275,7 @@ fn a_lock_future_may_be_dropped_before_its_first_poll() {
 fn a_lock_future_may_be_dropped_in_the_queue() {
     let m = Mutex::new(0);
     let guard = m.lock();
-    let (a, b, mut c) = (Hand::queued(&m), Hand::queued(&m), Hand::queued(&m));
+    let (a, b, mut c) = (queued(&m), queued(&m), queued(&m));
     drop(b);
     drop(a);
     drop(guard);
@@ -326,7 +288,7 @@ fn a_lock_future_may_be_dropped_in_the_queue() {
 fn a_woken_lock_future_that_is_dropped_wakes_the_next() {
     let m = Mutex::new(0);
     let guard = m.lock();
-    let (a, mut b) = (Hand::queued(&m), Hand::queued(&m));
+    let (a, mut b) = (queued(&m), queued(&m));
     drop(guard);
     assert_eq!((a.wakes(), b.wakes()), (1, 0));
     drop(a);
@@ -334,7 +296,7 @@ fn a_woken_lock_future_that_is_dropped_wakes_the_next() {
     drop(b.take());
     // And with nobody behind it.
     let guard = m.lock();
-    let a = Hand::queued(&m);
+    let a = queued(&m);
     drop(guard);
     drop(a);
     assert!(m.try_lock().is_some());
@@ -344,7 +306,7 @@ fn a_woken_lock_future_that_is_dropped_wakes_the_next() {
 fn a_woken_lock_future_dropped_while_a_newcomer_holds_leaves_the_next_to_it() {
     let m = Mutex::new(0);
     let guard = m.lock();
-    let (a, mut b) = (Hand::queued(&m), Hand::queued(&m));
+    let (a, mut b) = (queued(&m), queued(&m));
     drop(guard);
     let barged = m.try_lock().unwrap();
     drop(a);
@@ -358,7 +320,7 @@ fn a_woken_lock_future_dropped_while_a_newcomer_holds_leaves_the_next_to_it() {
 fn a_lock_future_that_was_handed_the_lock_and_is_dropped_releases_it() {
     let m = Mutex::new(0);
     let guard = m.lock();
-    let (a, mut b) = (Hand::queued(&m), Hand::queued(&m));
+    let (a, mut b) = (queued(&m), queued(&m));
     lock_api::MutexGuard::unlock_fair(guard);
     assert!(m.is_locked());
     drop(a);
@@ -371,7 +333,7 @@ fn a_lock_future_that_was_handed_the_lock_and_is_dropped_releases_it() {
 fn starvation_ends_when_all_who_starved_have_given_up() {
     let m = Mutex::new(0);
     let guard = m.lock();
-    let mut a = Hand::queued(&m);
+    let mut a = queued(&m);
     sleep(3 * MS);
     drop(guard);
     let barged = m.try_lock().unwrap();
@@ -387,7 +349,7 @@ fn starvation_ends_when_all_who_starved_have_given_up() {
 fn a_lock_future_tolerates_spurious_polls_and_a_change_of_waker() {
     let m = Mutex::new(0);
     let guard = m.lock();
-    let mut a = Hand::queued(&m);
+    let mut a = queued(&m);
     let old = std::mem::take(&mut a.wakes);
     for _ in 0..3 {
         assert!(a.poll().is_pending());
@@ -401,7 +363,7 @@ fn a_lock_future_tolerates_spurious_polls_and_a_change_of_waker() {
 #[should_panic(expected = "polled after it was ready")]
 fn a_lock_future_is_not_polled_after_its_end() {
     let m = Mutex::new(0);
-    let mut a = Hand::new(&m);
+    let mut a = Hand::new(m.lock_async());
     drop(a.take());
     drop(a.poll());
 }
@@ -410,7 +372,7 @@ fn a_lock_future_is_not_polled_after_its_end() {
 fn a_fair_unlock_and_bump_let_the_first_waiter_in() {
     let m = Mutex::new(0);
     let guard = m.lock();
-    let (mut a, b) = (Hand::queued(&m), Hand::queued(&m));
+    let (mut a, b) = (queued(&m), queued(&m));
     lock_api::MutexGuard::unlock_fair(guard);
     assert_eq!((a.wakes(), b.wakes()), (1, 0));
     let guard = a.take();

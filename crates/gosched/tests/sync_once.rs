@@ -4,20 +4,16 @@
 
 use gosched::sync::{LazyLock, Once, OnceCell, WaitGroup, once_func, once_value};
 use std::convert::Infallible;
-use std::future::{Future, pending, ready};
+use std::future::{pending, ready};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::pin;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Weak};
-use std::task::{Context, Poll, Waker};
+use std::task::Poll;
 use std::thread;
 
 mod common;
-use common::{block_on, bounded, eventually, everywhere, panic_text, text};
-
-fn noop() -> Context<'static> {
-    Context::from_waker(Waker::noop())
-}
+use common::{block_on, bounded, eventually, everywhere, panic_text, poll_once, text};
 
 // ---- Once -----------------------------------------------------------------------------------------------
 
@@ -127,7 +123,7 @@ fn Y21_a_call_inside_the_call_waits_for_itself() {
     let once = Once::new();
     once.call_once(|| {
         let mut inner = pin!(once.call_once_async(|| unreachable!("it ran again")));
-        assert!(inner.as_mut().poll(&mut noop()).is_pending());
+        assert!(poll_once(inner.as_mut()).is_pending());
     });
     assert!(once.is_completed());
 }
@@ -146,8 +142,8 @@ fn a_call_that_is_not_polled_runs_nothing() {
     drop(once.call_once_async(|| unreachable!("nobody polled it")));
     assert!(!once.is_completed());
     let mut call = pin!(once.call_once_async(|| ()));
-    assert!(call.as_mut().poll(&mut noop()).is_ready());
-    assert!(panic_text(|| call.as_mut().poll(&mut noop())).contains("polled after it was ready"));
+    assert!(poll_once(call.as_mut()).is_ready());
+    assert!(panic_text(|| poll_once(call.as_mut())).contains("polled after it was ready"));
 }
 
 // ---- OnceCell -------------------------------------------------------------------------------------------
@@ -236,17 +232,17 @@ fn one_initialises_and_all_get_its_value() {
 fn a_dropped_initialisation_lets_a_waiter_take_over() {
     let cell = OnceCell::new();
     let mut first = Box::pin(cell.get_or_init_async(pending::<u32>));
-    assert!(first.as_mut().poll(&mut noop()).is_pending());
+    assert!(poll_once(first.as_mut()).is_pending());
     let mut second = Box::pin(cell.get_or_init_async(pending));
     let mut third = pin!(cell.get_or_init_async(|| ready(3)));
-    assert!(second.as_mut().poll(&mut noop()).is_pending());
-    assert!(third.as_mut().poll(&mut noop()).is_pending());
+    assert!(poll_once(second.as_mut()).is_pending());
+    assert!(poll_once(third.as_mut()).is_pending());
     drop(first);
-    assert!(second.as_mut().poll(&mut noop()).is_pending(), "now its own runs");
-    assert!(third.as_mut().poll(&mut noop()).is_pending());
+    assert!(poll_once(second.as_mut()).is_pending(), "now its own runs");
+    assert!(poll_once(third.as_mut()).is_pending());
     drop(second);
-    assert_eq!(third.as_mut().poll(&mut noop()), Poll::Ready(&3));
-    assert!(panic_text(|| third.as_mut().poll(&mut noop())).contains("polled after it was ready"));
+    assert_eq!(poll_once(third.as_mut()), Poll::Ready(&3));
+    assert!(panic_text(|| poll_once(third.as_mut())).contains("polled after it was ready"));
 }
 
 #[test]
@@ -263,7 +259,7 @@ fn a_dropped_initialisation_drops_its_future_before_the_next_begins() {
         let _mark = mark;
         pending::<u32>().await
     }));
-    assert!(first.as_mut().poll(&mut noop()).is_pending());
+    assert!(poll_once(first.as_mut()).is_pending());
     thread::scope(|s| {
         let waiter = s.spawn(|| *cell.get_or_init(|| u32::from(gone.load(Ordering::Relaxed))));
         drop(first);
@@ -290,7 +286,7 @@ fn initialisations_dropped_failed_and_panicking_by_the_thousand() {
                                     });
                                     let mut init = pin!(init);
                                     for _ in 0..i % 3 {
-                                        if init.as_mut().poll(&mut noop()).is_ready() {
+                                        if poll_once(init.as_mut()).is_ready() {
                                             break;
                                         }
                                         thread::yield_now();
@@ -467,6 +463,6 @@ fn a_lazy_lock_shows_what_it_has() {
     assert!(lazy.is_empty());
     assert_eq!(format!("{lazy:?}"), "LazyLock([])");
     let mut force = pin!(LazyLock::force_async(&lazy));
-    assert!(force.as_mut().poll(&mut noop()).is_ready());
-    assert!(panic_text(|| force.as_mut().poll(&mut noop()).is_ready()).contains("polled after it was ready"));
+    assert!(poll_once(force.as_mut()).is_ready());
+    assert!(panic_text(|| poll_once(force.as_mut()).is_ready()).contains("polled after it was ready"));
 }

@@ -5,77 +5,25 @@
 use gosched::sync::{
     RwLock, RwLockAsync, RwLockReadFuture, RwLockReadGuard, RwLockWriteFuture, RwLockWriteGuard,
 };
-use std::future::Future;
-use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::task::{Context, Poll, Wake, Waker};
+use std::sync::atomic::Ordering;
 use std::thread::{self, sleep};
 use std::time::{Duration, Instant};
 
 mod common;
-use common::{bounded, eventually};
-
-const MS: Duration = Duration::from_millis(1);
-
-/// Counts its wakes.
-#[derive(Default)]
-struct Wakes(AtomicUsize);
-
-impl Wake for Wakes {
-    fn wake(self: Arc<Self>) {
-        self.0.fetch_add(1, Ordering::SeqCst);
-    }
-}
-
-/// A lock future driven by hand.
-struct Hand<F> {
-    future: Pin<Box<F>>,
-    wakes: Arc<Wakes>,
-}
-
-impl<F: Future> Hand<F> {
-    fn new(future: F) -> Self {
-        Self { future: Box::pin(future), wakes: Arc::default() }
-    }
-
-    fn poll(&mut self) -> Poll<F::Output> {
-        let waker = Waker::from(self.wakes.clone());
-        self.future.as_mut().poll(&mut Context::from_waker(&waker))
-    }
-
-    fn wakes(&self) -> usize {
-        self.wakes.0.load(Ordering::SeqCst)
-    }
-
-    #[track_caller]
-    fn waits(&mut self) {
-        assert!(self.poll().is_pending(), "the lock should not have come");
-    }
-
-    #[track_caller]
-    fn take(&mut self) -> F::Output {
-        match self.poll() {
-            Poll::Ready(guard) => guard,
-            Poll::Pending => panic!("the lock should have come"),
-        }
-    }
-}
+use common::wakers::Hand;
+use common::{MS, bounded, eventually};
 
 /// A reader that waits already.
 #[track_caller]
 fn reader(lock: &RwLock<u32>) -> Hand<RwLockReadFuture<'_, u32>> {
-    let mut hand = Hand::new(lock.read_async());
-    hand.waits();
-    hand
+    Hand::queued(lock.read_async())
 }
 
 /// A writer that waits already.
 #[track_caller]
 fn writer(lock: &RwLock<u32>) -> Hand<RwLockWriteFuture<'_, u32>> {
-    let mut hand = Hand::new(lock.write_async());
-    hand.waits();
-    hand
+    Hand::queued(lock.write_async())
 }
 
 /// Nobody has the lock and nobody is taken to wait for it.

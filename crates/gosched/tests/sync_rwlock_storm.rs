@@ -15,9 +15,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 mod common;
-use common::{block_on, bounded, everywhere};
-
-const MS: Duration = Duration::from_millis(1);
+use common::{MS, block_on, bounded, everywhere};
 
 /// Data that notices when a writer is not alone.
 struct Watched {

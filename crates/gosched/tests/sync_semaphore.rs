@@ -4,27 +4,22 @@
 
 mod common;
 
-use common::{block_on, bounded, eventually, everywhere, panic_text};
+use common::wakers::{PANIC, Panics, Wakes};
+use common::{Dice, MS, block_on, bounded, eventually, everywhere, panic_text, poll_once};
 use gosched::sync::{Semaphore, SemaphoreFuture, SemaphoreGuard, WaitGroup};
 use gosched::{go, go_async, yield_now};
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::task::{Context, Poll, Wake, Waker};
+use std::task::{Context, Poll, Waker};
 use std::thread;
 use std::time::{Duration, Instant};
-
-const MS: Duration = Duration::from_millis(1);
-
-fn poll<F: Future>(future: &mut Pin<Box<F>>) -> Poll<F::Output> {
-    future.as_mut().poll(&mut Context::from_waker(Waker::noop()))
-}
 
 /// A request that waits already.
 fn queued(s: &Semaphore, n: usize) -> Pin<Box<SemaphoreFuture<'_>>> {
     let mut wait = Box::pin(s.acquire_async(n));
-    assert!(poll(&mut wait).is_pending());
+    assert!(poll_once(wait.as_mut()).is_pending());
     wait
 }
 
@@ -34,17 +29,6 @@ fn state(s: &Semaphore) -> String {
 
 fn state_of(size: usize, held: usize, waiting: usize) -> String {
     format!("Semaphore {{ size: {size}, held: {held}, waiting: {waiting} }}")
-}
-
-struct Random(u64);
-
-impl Random {
-    fn below(&mut self, n: u64) -> u64 {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        self.0 % n
-    }
 }
 
 #[test]
@@ -89,12 +73,12 @@ fn W02_a_large_request_is_not_overtaken_by_small_ones() {
     s.acquire(2);
     let mut large = queued(&s, 3);
     let mut small = queued(&s, 1);
-    assert!(poll(&mut small).is_pending(), "one is free, but it came later");
+    assert!(poll_once(small.as_mut()).is_pending(), "one is free, but it came later");
     s.release(2);
-    assert!(poll(&mut large).is_ready());
-    assert!(poll(&mut small).is_pending());
+    assert!(poll_once(large.as_mut()).is_ready());
+    assert!(poll_once(small.as_mut()).is_pending());
     s.release(3);
-    assert!(poll(&mut small).is_ready());
+    assert!(poll_once(small.as_mut()).is_ready());
 }
 
 #[test]
@@ -127,7 +111,7 @@ fn W02_those_who_wait_are_served_in_their_order() {
     for i in 0..waits.len() {
         s.release(1);
         for (k, wait) in waits.iter_mut().enumerate().skip(i) {
-            assert_eq!(poll(wait).is_ready(), k == i, "after {i} the turn is not {k}'s");
+            assert_eq!(poll_once(wait.as_mut()).is_ready(), k == i, "after {i} the turn is not {k}'s");
         }
         // A finished future is not polled again.
         waits[i] = Box::pin(s.acquire_async(2));
@@ -159,11 +143,11 @@ fn W03_granted_and_cancelled_gives_the_permits_back() {
     s.release(2);
     assert_eq!(state(&s), state_of(2, 2, 1), "counted for it, though it has not been polled");
     drop(granted);
-    assert!(poll(&mut next).is_ready(), "its permits go to the next");
+    assert!(poll_once(next.as_mut()).is_ready(), "its permits go to the next");
     assert_eq!(state(&s), state_of(2, 1, 0));
     // The same with a guard's future, and a guard that came and was never looked at.
     let mut guard = Box::pin(s.acquire_guard_async(2));
-    assert!(poll(&mut guard).is_pending());
+    assert!(poll_once(guard.as_mut()).is_pending());
     s.release(1);
     drop(guard);
     assert_eq!(state(&s), state_of(2, 0, 0));
@@ -195,7 +179,7 @@ fn W04_a_request_larger_than_the_semaphore_blocks_nobody() {
     s.release(2);
     assert!(s.try_acquire(1));
     s.release(1);
-    assert!(poll(&mut impossible).is_pending());
+    assert!(poll_once(impossible.as_mut()).is_pending());
     drop(impossible);
     assert!(!s.try_acquire(3));
     assert!(!s.acquire_timeout(usize::MAX, 5 * MS));
@@ -235,33 +219,20 @@ fn W06_a_release_wakes_as_many_heads_as_fit() {
     let mut ones: Vec<_> = (0..90).map(|_| queued(&s, 1)).collect();
     let (mut eleven, mut last) = (queued(&s, 11), queued(&s, 1));
     s.release(100);
-    assert!(ones.iter_mut().all(|one| poll(one).is_ready()));
-    assert!(poll(&mut eleven).is_pending(), "ten are left");
-    assert!(poll(&mut last).is_pending());
+    assert!(ones.iter_mut().all(|one| poll_once(one.as_mut()).is_ready()));
+    assert!(poll_once(eleven.as_mut()).is_pending(), "ten are left");
+    assert!(poll_once(last.as_mut()).is_pending());
     s.release(1);
-    assert!(poll(&mut eleven).is_ready());
-    assert!(poll(&mut last).is_pending());
+    assert!(poll_once(eleven.as_mut()).is_ready());
+    assert!(poll_once(last.as_mut()).is_pending());
 }
 
 #[test]
 fn W06_a_waker_that_panics_costs_the_others_nothing() {
-    #[derive(Default)]
-    struct Wakes(AtomicUsize);
-    impl Wake for Wakes {
-        fn wake(self: Arc<Self>) {
-            self.0.fetch_add(1, Ordering::SeqCst);
-        }
-    }
-    struct Bomb;
-    impl Wake for Bomb {
-        fn wake(self: Arc<Self>) {
-            std::panic::resume_unwind(Box::new("a foreign waker's"));
-        }
-    }
     let s = Semaphore::new(90);
     s.acquire(90);
     let mut bomb = Box::pin(s.acquire_async(1));
-    assert!(bomb.as_mut().poll(&mut Context::from_waker(&Waker::from(Arc::new(Bomb)))).is_pending());
+    assert!(bomb.as_mut().poll(&mut Context::from_waker(&Waker::from(Arc::new(Panics)))).is_pending());
     // In the same batch of wake-ups, and in later ones.
     let wakes: Vec<Arc<Wakes>> = (0..89).map(|_| Arc::default()).collect();
     let mut others: Vec<_> = wakes
@@ -273,10 +244,10 @@ fn W06_a_waker_that_panics_costs_the_others_nothing() {
             other
         })
         .collect();
-    assert_eq!(panic_text(|| s.release(90)), "a foreign waker's");
+    assert_eq!(panic_text(|| s.release(90)), PANIC);
     assert!(wakes.iter().all(|wakes| wakes.0.load(Ordering::SeqCst) == 1), "each was woken");
-    assert!(others.iter_mut().all(|other| poll(other).is_ready()));
-    assert!(poll(&mut bomb).is_ready());
+    assert!(others.iter_mut().all(|other| poll_once(other.as_mut()).is_ready()));
+    assert!(poll_once(bomb.as_mut()).is_ready());
 }
 
 #[test]
@@ -286,9 +257,9 @@ fn W07_when_the_head_is_cancelled_those_behind_it_that_fit_get_in() {
     let head = queued(&s, 4);
     let (mut one, mut also, mut three) = (queued(&s, 1), queued(&s, 1), queued(&s, 3));
     drop(head);
-    assert!(poll(&mut one).is_ready());
-    assert!(poll(&mut also).is_ready());
-    assert!(poll(&mut three).is_pending());
+    assert!(poll_once(one.as_mut()).is_ready());
+    assert!(poll_once(also.as_mut()).is_ready());
+    assert!(poll_once(three.as_mut()).is_pending());
     assert_eq!(state(&s), state_of(4, 4, 1));
 }
 
@@ -332,8 +303,8 @@ fn guards_give_back_what_they_stand_for() {
 fn a_finished_future_says_so_when_it_is_polled_again() {
     let s = Semaphore::new(2);
     let mut wait = Box::pin(s.acquire_async(1));
-    assert!(poll(&mut wait).is_ready());
-    assert!(panic_text(|| poll(&mut wait)).contains("polled after it was ready"));
+    assert!(poll_once(wait.as_mut()).is_ready());
+    assert!(panic_text(|| poll_once(wait.as_mut())).contains("polled after it was ready"));
     assert_eq!(state(&s), state_of(2, 1, 0));
 }
 
@@ -351,28 +322,28 @@ fn W03_a_storm_of_cancellations_loses_no_permit() {
         for seed in 1..=4u64 {
             let s = s.clone();
             wg.go(move || {
-                let mut random = Random(seed * 0x9E37_79B9);
+                let mut dice = Dice::new(seed);
                 let mut waits = Vec::new();
                 for _ in 0..500 {
-                    let n = random.below(SIZE as u64 + 2) as usize;
+                    let n = dice.below(SIZE + 2);
                     let mut wait = Box::pin(s.acquire_async(n));
-                    match poll(&mut wait) {
+                    match poll_once(wait.as_mut()) {
                         Poll::Ready(()) => s.release(n),
                         Poll::Pending => waits.push((n, wait)),
                     }
-                    if random.below(3) == 0 {
+                    if dice.below(3) == 0 {
                         yield_now();
                     }
                     if waits.len() > 5 {
                         let (n, mut wait): (usize, Pin<Box<SemaphoreFuture<'_>>>) =
-                            waits.swap_remove(random.below(6) as usize);
+                            waits.swap_remove(dice.below(6));
                         // Looked at once more or not, granted or not.
-                        if random.below(2) == 0 && poll(&mut wait).is_ready() {
+                        if dice.below(2) == 0 && poll_once(wait.as_mut()).is_ready() {
                             s.release(n);
                         }
                     }
                     // Who sat on permits without looking would keep the others waiting: so goes the crowd.
-                    if random.below(8) == 0 {
+                    if dice.below(8) == 0 {
                         waits.clear();
                     }
                 }

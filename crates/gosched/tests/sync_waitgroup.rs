@@ -2,16 +2,15 @@
 #![cfg(not(loom))]
 #![allow(non_snake_case)]
 
+mod common;
+
+use common::{MS, poll_once};
 use gosched::sync::{WaitGroup, WaitGroupFuture};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::task::{Context, Waker};
 use std::thread::{self, sleep};
-use std::time::Duration;
-
-const MS: Duration = Duration::from_millis(1);
 
 fn panic_of(f: impl FnOnce()) -> Option<String> {
     let payload = catch_unwind(AssertUnwindSafe(f)).err()?;
@@ -23,12 +22,8 @@ fn panic_of(f: impl FnOnce()) -> Option<String> {
 
 fn queued(wg: &WaitGroup) -> Pin<Box<WaitGroupFuture<'_>>> {
     let mut wait = Box::pin(wg.wait_async());
-    assert!(poll(&mut wait).is_pending());
+    assert!(poll_once(wait.as_mut()).is_pending());
     wait
-}
-
-fn poll(wait: &mut Pin<Box<WaitGroupFuture<'_>>>) -> std::task::Poll<()> {
-    wait.as_mut().poll(&mut Context::from_waker(Waker::noop()))
 }
 
 #[test]
@@ -68,10 +63,10 @@ fn Y18_the_next_round_may_begin_before_the_last_ones_waiters_have_run() {
     wg.done();
     wg.add(1);
     let mut second = queued(&wg);
-    assert!(poll(&mut first).is_ready(), "its zero has been");
-    assert!(poll(&mut second).is_pending(), "its zero has not");
+    assert!(poll_once(first.as_mut()).is_ready(), "its zero has been");
+    assert!(poll_once(second.as_mut()).is_pending(), "its zero has not");
     wg.done();
-    assert!(poll(&mut second).is_ready());
+    assert!(poll_once(second.as_mut()).is_ready());
 }
 
 #[test]
@@ -230,7 +225,7 @@ fn a_dropped_wait_leaves_no_trace() {
     drop(first);
     assert_eq!(format!("{wg:?}"), "WaitGroup { count: 1, waiting: 1 }");
     wg.done();
-    assert!(poll(&mut second).is_ready());
+    assert!(poll_once(second.as_mut()).is_ready());
     drop(queued_and_dropped(&wg));
     wg.wait();
 }

@@ -3,20 +3,16 @@
 #![allow(non_snake_case)]
 
 mod common;
-#[path = "common/hand.rs"]
-mod hand;
 
-use common::{bounded, everywhere};
+use common::hand::{by_hand, until};
+use common::{Dice, HOUR, MS, bounded, everywhere};
 use gosched::chan::bounded as channel;
 use gosched::time::{self, after_func};
 use gosched::{Runtime, go};
-use hand::{MS, by_hand, until};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
-
-const LONG: Duration = Duration::from_secs(3600);
 
 /// A function that counts its runs.
 fn counter() -> (Arc<AtomicUsize>, impl Fn() + Send + Sync + 'static) {
@@ -60,13 +56,13 @@ fn T06_stop_says_whether_it_kept_f_from_starting() {
         let timer = after_func(MS, f);
         assert!(timer.stop());
         assert!(!timer.stop());
-        clock.advance(LONG);
+        clock.advance(HOUR);
         assert!(!timer.reset(MS), "stopped");
         assert!(timer.reset(2 * MS), "not started");
         clock.advance(2 * MS);
         assert!(!timer.stop(), "started, and not waited for");
         until("it has run", || runs(&count) == 1);
-        clock.advance(LONG);
+        clock.advance(HOUR);
         assert_eq!(clock.timers(), 0);
         assert_eq!(runs(&count), 1);
     });
@@ -111,7 +107,7 @@ fn T06_a_dropped_handle_changes_nothing_and_f_goes_with_the_timer() {
         // It never comes, and can be stopped all the same.
         let (count, f) = counter();
         let timer = after_func(Duration::MAX, f);
-        clock.advance(LONG);
+        clock.advance(HOUR);
         assert!(timer.stop() && !timer.stop() && runs(&count) == 0);
     });
 }
@@ -187,16 +183,14 @@ fn T13_they_start_in_the_order_of_their_times() {
 fn T14_each_setting_runs_once_or_is_prevented_once() {
     everywhere(|| {
         let (count, f) = counter();
-        let timer = Arc::new(after_func(LONG, f));
+        let timer = Arc::new(after_func(HOUR, f));
         let (set, kept) = (Arc::new(AtomicUsize::new(1)), Arc::new(AtomicUsize::new(0)));
         let disturb = |seed: u64| {
             let (timer, set, kept) = (timer.clone(), set.clone(), kept.clone());
             move || {
-                let mut random = seed;
+                let mut dice = Dice::new(seed);
                 for _ in 0..1500 {
-                    random = random
-                        .wrapping_mul(6_364_136_223_846_793_005)
-                        .wrapping_add(1_442_695_040_888_963_407);
+                    let random = dice.throw();
                     let prevented = match random >> 61 {
                         0 => timer.stop(),
                         kind => {

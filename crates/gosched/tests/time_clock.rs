@@ -3,24 +3,21 @@
 #![allow(non_snake_case)]
 
 mod common;
-#[path = "common/hand.rs"]
-mod hand;
 
-use common::{block_on, bounded, everywhere, panic_text};
+use common::hand::{by_hand, until, until_asleep};
+use common::wakers::Wakes;
+use common::{HOUR, MS, block_on, bounded, everywhere, panic_text, poll_once};
 use gosched::chan::{RecvTimeoutError, SendTimeoutError, after, bounded as channel, tick};
 use gosched::sync::{Condvar, Mutex};
 use gosched::time::clock::Clock;
 use gosched::time::{self, sleep, sleep_async};
 use gosched::{Runtime, Select, go, go_async, select, select_async};
-use hand::{MS, by_hand, poll_once, until, until_asleep};
 use std::pin::pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Wake, Waker};
 use std::thread;
 use std::time::{Duration, Instant};
-
-const LONG: Duration = Duration::from_secs(3600);
 
 #[test]
 fn the_machine_s_clock_is_the_default_and_monotonic() {
@@ -53,37 +50,37 @@ fn it_stands_still_until_it_is_moved_and_never_goes_back() {
 
 /// Operations with a time in them, which end when an hour has passed.
 const TIMED: [fn(); 11] = [
-    || sleep(LONG),
-    || time::sleep_until(time::now() + LONG),
-    || gosched::wait(sleep_async(LONG)),
-    || assert!(after(LONG).recv().is_ok()),
-    || assert!(tick(LONG).recv().is_ok()),
+    || sleep(HOUR),
+    || time::sleep_until(time::now() + HOUR),
+    || gosched::wait(sleep_async(HOUR)),
+    || assert!(after(HOUR).recv().is_ok()),
+    || assert!(tick(HOUR).recv().is_ok()),
     || {
         let (_tx, rx) = channel::<i32>(1);
-        assert_eq!(rx.recv_timeout(LONG), Err(RecvTimeoutError::Timeout));
+        assert_eq!(rx.recv_timeout(HOUR), Err(RecvTimeoutError::Timeout));
     },
     || {
         let (tx, _rx) = channel(0);
-        assert_eq!(tx.send_timeout(1, LONG), Err(SendTimeoutError::Timeout(1)));
+        assert_eq!(tx.send_timeout(1, HOUR), Err(SendTimeoutError::Timeout(1)));
     },
     || {
         let (_tx, rx) = channel::<i32>(1);
-        select! { recv(rx) -> _ => unreachable!(), default(LONG) => {} }
+        select! { recv(rx) -> _ => unreachable!(), default(HOUR) => {} }
     },
     || {
         let (_tx, rx) = channel::<i32>(1);
         let mut select = Select::new();
         select.recv(&rx);
-        select.select_timeout(LONG).map(drop).unwrap_err();
+        select.select_timeout(HOUR).map(drop).unwrap_err();
     },
     || {
         let (lock, condvar) = (Mutex::new(()), Condvar::new());
-        assert!(condvar.wait_for(&mut lock.lock(), LONG).timed_out());
+        assert!(condvar.wait_for(&mut lock.lock(), HOUR).timed_out());
     },
     || {
         let lock = Mutex::new(());
         let _held = lock.lock();
-        assert!(lock.try_lock_for(LONG).is_none());
+        assert!(lock.try_lock_for(HOUR).is_none());
     },
 ];
 
@@ -94,15 +91,15 @@ fn all_that_waits_for_a_time_goes_by_it() {
         let waiting: Vec<_> = TIMED.iter().map(|wait| go(wait)).collect();
         let polled = go_async(async {
             let (_tx, rx) = channel::<i32>(1);
-            select_async! { recv(rx) -> _ => unreachable!(), default(LONG) => {} }
+            select_async! { recv(rx) -> _ => unreachable!(), default(HOUR) => {} }
         });
         until_asleep(clock, TIMED.len() + 1);
-        clock.advance(LONG - MS);
+        clock.advance(HOUR - MS);
         for _ in 0..100 {
             gosched::yield_now();
         }
         assert_eq!(clock.timers(), TIMED.len() + 1);
-        assert_eq!(clock.next_timer(), Some(start + LONG));
+        assert_eq!(clock.next_timer(), Some(start + HOUR));
         clock.advance(MS);
         waiting.into_iter().for_each(|handle| handle.join().unwrap());
         polled.join().unwrap();
@@ -126,7 +123,7 @@ fn a_thread_that_has_entered_it_goes_by_it() {
             })
             .collect();
         until_asleep(&clock, TIMED.len());
-        clock.advance(LONG);
+        clock.advance(HOUR);
         threads.into_iter().for_each(|thread| thread.join().unwrap());
         let before = Instant::now();
         assert!(time::now() >= before, "this thread has not entered it");
@@ -139,7 +136,7 @@ fn entering_is_for_threads_and_once() {
     {
         let _here = clock.enter();
         assert!(panic_text(|| clock.enter()).contains("already"));
-        clock.advance(LONG);
+        clock.advance(HOUR);
         assert_eq!(time::now(), clock.now());
     }
     assert!(time::now() < clock.now());
@@ -157,14 +154,14 @@ fn an_executor_of_others_on_such_a_thread_goes_by_it() {
             move || {
                 let _here = clock.enter();
                 block_on(async {
-                    sleep_async(LONG).await;
-                    after(LONG).recv_async().await.unwrap();
+                    sleep_async(HOUR).await;
+                    after(HOUR).recv_async().await.unwrap();
                 });
             }
         });
         for _ in 0..2 {
             until_asleep(&clock, 1);
-            clock.advance(LONG);
+            clock.advance(HOUR);
         }
         thread.join().unwrap();
     });
@@ -175,16 +172,16 @@ fn two_runtimes_with_their_own_clocks() {
     bounded(|| {
         let run = |clock: &Clock| {
             let runtime = Runtime::builder().workers(1).clock(clock).build().unwrap();
-            thread::spawn(move || runtime.run(|| sleep(LONG)))
+            thread::spawn(move || runtime.run(|| sleep(HOUR)))
         };
         let (slow, quick) = (Clock::manual(), Clock::manual());
         let (sleeper, woken) = (run(&slow), run(&quick));
         until_asleep(&slow, 1);
         until_asleep(&quick, 1);
-        quick.advance(LONG);
+        quick.advance(HOUR);
         woken.join().unwrap();
         assert_eq!(slow.timers(), 1);
-        slow.advance(LONG);
+        slow.advance(HOUR);
         sleeper.join().unwrap();
     });
 }
@@ -210,16 +207,6 @@ fn who_waits_decides_on_the_clock() {
         clock.advance(MS);
         assert!(timer.receiver().try_recv().is_err());
     });
-}
-
-/// Counts its wakes.
-#[derive(Default)]
-struct Wakes(AtomicUsize);
-
-impl Wake for Wakes {
-    fn wake(self: Arc<Self>) {
-        self.0.fetch_add(1, Ordering::SeqCst);
-    }
 }
 
 #[test]
@@ -308,13 +295,13 @@ fn a_clock_outlives_its_runtime_and_its_sleepers() {
         let runtime = Runtime::builder().workers(2).clock(&clock).build().unwrap();
         runtime.run(|| {
             for _ in 0..10 {
-                go(|| sleep(LONG));
-                go_async(sleep_async(LONG));
+                go(|| sleep(HOUR));
+                go_async(sleep_async(HOUR));
             }
         });
         drop(runtime);
         // Nobody is there to be woken, and nothing bad comes of it.
-        clock.advance(2 * LONG);
+        clock.advance(2 * HOUR);
         assert_eq!(clock.timers(), 0);
     });
 }

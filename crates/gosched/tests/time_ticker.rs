@@ -3,21 +3,17 @@
 #![allow(non_snake_case)]
 
 mod common;
-#[path = "common/hand.rs"]
-mod hand;
 
-use common::{block_on, everywhere, panic_text};
+use common::hand::{by_hand, until, until_asleep};
+use common::{HOUR, MS, block_on, everywhere, panic_text, poll_once};
 use gosched::time::{self, Ticker};
 use gosched::{go, select};
-use hand::{MS, by_hand, poll_once, until, until_asleep};
 use std::collections::HashSet;
 use std::sync::Arc;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
-
-const LONG: Duration = Duration::from_secs(3600);
 
 #[test]
 fn T08_a_tick_each_period() {
@@ -75,7 +71,7 @@ fn T09_a_stopped_ticker_is_silent_and_not_closed() {
         assert!(ticker.receiver().try_recv().is_err(), "that was due before");
         let rx = ticker.receiver().clone();
         let waiting = go(move || rx.recv());
-        clock.advance(LONG);
+        clock.advance(HOUR);
         for _ in 0..100 {
             gosched::yield_now();
         }
@@ -109,7 +105,7 @@ fn T10_reset_begins_a_new_grid() {
 #[test]
 fn T10_a_receiver_that_waits_takes_the_shorter_period() {
     by_hand(|clock| {
-        let ticker = Arc::new(Ticker::new(LONG));
+        let ticker = Arc::new(Ticker::new(HOUR));
         let waiting = go({
             let ticker = ticker.clone();
             move || [(); 3].map(|()| ticker.receiver().recv().unwrap())
@@ -135,7 +131,7 @@ fn T11_tick_is_a_ticker_for_ever() {
             assert_eq!(rx.recv(), Ok(start + i * MS));
         }
         let none = time::tick(Duration::ZERO);
-        clock.advance(LONG);
+        clock.advance(HOUR);
         assert!(none.try_recv().is_err());
         select! { recv(none) -> _ => panic!("Go's nil channel"), default => {} }
     });

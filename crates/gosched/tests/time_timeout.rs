@@ -3,14 +3,12 @@
 #![allow(non_snake_case)]
 
 mod common;
-#[path = "common/hand.rs"]
-mod hand;
 
-use common::{block_on, bounded, everywhere, panic_text};
+use common::hand::{by_hand, until, until_asleep};
+use common::{Dice, HOUR, MS, block_on, bounded, everywhere, panic_text, poll_once};
 use gosched::chan::{bounded as channel, unbounded};
 use gosched::time::{self, Elapsed, sleep_async, timeout, timeout_async, timeout_at, timeout_at_async};
 use gosched::{go, go_async};
-use hand::{MS, by_hand, poll_once, until_asleep};
 use std::future::{pending, ready};
 use std::pin::pin;
 use std::sync::Arc;
@@ -19,13 +17,11 @@ use std::task::Poll;
 use std::thread;
 use std::time::{Duration, Instant};
 
-const LONG: Duration = Duration::from_secs(3600);
-
 #[test]
 fn a_future_that_is_ready_wins() {
     everywhere(|| {
         assert_eq!(timeout(Duration::ZERO, ready(1)), Ok(1));
-        assert_eq!(timeout(LONG, ready(2)), Ok(2));
+        assert_eq!(timeout(HOUR, ready(2)), Ok(2));
         assert_eq!(timeout(Duration::MAX, sleep_async(MS)), Ok(()));
         assert_eq!(timeout_at(Instant::now() - MS, ready(3)), Ok(3));
         assert_eq!(block_on(timeout_async(Duration::ZERO, ready(4))), Ok(4));
@@ -55,17 +51,17 @@ fn the_time_is_up_after_at_least_the_duration() {
 #[test]
 fn it_goes_by_the_clock_of_its_runtime() {
     by_hand(|clock| {
-        let blocked = go(|| timeout(LONG, pending::<()>()));
-        let polled = go_async(async { timeout_async(LONG, pending::<()>()).await });
+        let blocked = go(|| timeout(HOUR, pending::<()>()));
+        let polled = go_async(async { timeout_async(HOUR, pending::<()>()).await });
         until_asleep(clock, 2);
-        clock.advance(LONG - MS);
+        clock.advance(HOUR - MS);
         assert_eq!(clock.timers(), 2);
         clock.advance(MS);
         assert_eq!(blocked.join().unwrap(), Err(Elapsed));
         assert_eq!(polled.join().unwrap(), Err(Elapsed));
         // The end comes first: no timer stays behind.
         let (tx, rx) = channel(1);
-        let waiting = go(move || timeout(LONG, rx.recv_async()));
+        let waiting = go(move || timeout(HOUR, rx.recv_async()));
         until_asleep(clock, 1);
         tx.send(5).unwrap();
         assert_eq!(waiting.join().unwrap(), Ok(Ok(5)));
@@ -101,11 +97,11 @@ fn the_future_is_dropped_when_the_time_is_up() {
 fn a_shorter_one_inside_a_longer_one() {
     everywhere(|| {
         let inner = || timeout_async(MS, pending::<()>());
-        assert_eq!(timeout(LONG, inner()), Ok(Err(Elapsed)));
-        let outer = timeout(MS, timeout_async(LONG, pending::<()>()));
+        assert_eq!(timeout(HOUR, inner()), Ok(Err(Elapsed)));
+        let outer = timeout(MS, timeout_async(HOUR, pending::<()>()));
         assert_eq!(outer, Err(Elapsed));
         // A blocking call inside the poll has its own time.
-        assert_eq!(timeout(LONG, async { timeout(MS, pending::<()>()) }), Ok(Err(Elapsed)));
+        assert_eq!(timeout(HOUR, async { timeout(MS, pending::<()>()) }), Ok(Err(Elapsed)));
     });
 }
 
@@ -113,7 +109,7 @@ fn a_shorter_one_inside_a_longer_one() {
 fn a_panic_of_the_future_is_passed_on() {
     everywhere(|| {
         let text = panic_text(|| {
-            timeout(LONG, async {
+            timeout(HOUR, async {
                 sleep_async(MS).await;
                 panic!("meant to be");
             })
@@ -139,11 +135,9 @@ fn storm_receives_that_time_out_lose_no_message() {
         let receive = |seed: u64| {
             let (rx, received) = (rx.clone(), received.clone());
             move || {
-                let mut random = seed;
+                let mut dice = Dice::new(seed);
                 loop {
-                    random = random
-                        .wrapping_mul(6_364_136_223_846_793_005)
-                        .wrapping_add(1_442_695_040_888_963_407);
+                    let random = dice.throw();
                     let duration = Duration::from_micros((random >> 33) % 40);
                     match timeout(duration, rx.recv_async()) {
                         Ok(Ok(_)) => {
@@ -187,12 +181,10 @@ fn storm_sleeps_dropped_at_random_leave_no_timer() {
             .map(|seed| {
                 let tx = tx.clone();
                 go_async(async move {
-                    let mut random = seed + 1;
+                    let mut dice = Dice::new(seed + 1);
                     let mut slept = 0;
                     for _ in 0..1000 {
-                        random = random
-                            .wrapping_mul(6_364_136_223_846_793_005)
-                            .wrapping_add(1_442_695_040_888_963_407);
+                        let random = dice.throw();
                         // The sleep, or the time-out that drops it, or both at the same time.
                         let (sleep, limit) = ((random >> 40) % 5, (random >> 50) % 5);
                         let limited = timeout_async(limit as u32 * MS, sleep_async(sleep as u32 * MS)).await;
@@ -203,7 +195,7 @@ fn storm_sleeps_dropped_at_random_leave_no_timer() {
             })
             .collect();
         // Time goes on whenever somebody waits for it.
-        hand::until("all have slept", || {
+        until("all have slept", || {
             if clock.timers() > 0 {
                 clock.advance(MS);
             }
@@ -211,6 +203,6 @@ fn storm_sleeps_dropped_at_random_leave_no_timer() {
         });
         assert_eq!(clock.timers(), 0);
         assert!(rx.try_iter().all(|slept| slept > 0 && slept < 1000));
-        assert!(time::now() > clock.now() - LONG);
+        assert!(time::now() > clock.now() - HOUR);
     });
 }

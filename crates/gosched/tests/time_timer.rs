@@ -3,15 +3,13 @@
 #![allow(non_snake_case)]
 
 mod common;
-#[path = "common/hand.rs"]
-mod hand;
 
-use common::{block_on, bounded, everywhere};
+use common::hand::{by_hand, until, until_asleep};
+use common::{Dice, HOUR, MS, block_on, bounded, everywhere, poll_once};
 use futures_core::Stream;
 use gosched::chan::{Receiver, bounded as channel, never};
 use gosched::time::{self, Timer};
 use gosched::{JoinHandle, Select, go, go_async, select, select_async};
-use hand::{MS, by_hand, poll_once, until, until_asleep};
 use std::future::poll_fn;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::{Pin, pin};
@@ -19,8 +17,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
-
-const LONG: Duration = Duration::from_secs(3600);
 
 #[test]
 fn T01_sleep_lasts_at_least_its_duration() {
@@ -53,7 +49,7 @@ fn T01_a_duration_beyond_the_clock_sleeps_for_ever() {
         let timer = Timer::new(Duration::MAX);
         let mut future = pin!(time::sleep_async(Duration::MAX));
         for _ in 0..10 {
-            clock.advance(1000 * LONG);
+            clock.advance(1000 * HOUR);
             gosched::yield_now();
             assert!(poll_once(future.as_mut()).is_pending());
             assert!(timer.receiver().try_recv().is_err());
@@ -76,7 +72,7 @@ fn T02_one_value_after_at_least_the_duration() {
         }
         clock.advance(Duration::from_nanos(1));
         assert_eq!(timer.receiver().recv(), Ok(start + 10 * MS));
-        clock.advance(LONG);
+        clock.advance(HOUR);
         assert!(timer.receiver().try_recv().is_err());
     });
 }
@@ -122,7 +118,7 @@ fn T03_no_stale_value_after_stop_or_reset() {
         assert!(timer.reset(MS));
         assert!(timer.receiver().try_recv().is_err(), "that was due before the reset");
         select! { recv(timer.receiver()) -> _ => panic!("stale"), default => {} }
-        clock.advance(LONG);
+        clock.advance(HOUR);
         assert_eq!(timer.receiver().recv(), Ok(set + MS));
     });
 }
@@ -164,7 +160,7 @@ fn T05_reset_says_whether_a_value_was_still_to_come() {
 /// Ways to wait for a timer, each in a goroutine of its own.
 const WAYS: [fn(Receiver<Instant>) -> JoinHandle<Instant>; 7] = [
     |rx| go(move || rx.recv().unwrap()),
-    |rx| go(move || rx.recv_timeout(1000 * LONG).unwrap()),
+    |rx| go(move || rx.recv_timeout(1000 * HOUR).unwrap()),
     |rx| {
         go(move || {
             let quiet = never::<i32>();
@@ -205,13 +201,13 @@ fn T05_a_receiver_that_waits_takes_the_new_time() {
                 assert!(!timer.reset(MS));
             },
             |timer| {
-                assert!(timer.reset(2 * LONG));
+                assert!(timer.reset(2 * HOUR));
                 assert!(timer.reset(MS));
             },
             |timer| assert!(timer.reset_at(time::now() + MS)),
         ];
         for set in settings {
-            let timers = [(); WAYS.len()].map(|()| Timer::new(LONG));
+            let timers = [(); WAYS.len()].map(|()| Timer::new(HOUR));
             let waiting: Vec<_> =
                 timers.iter().zip(WAYS).map(|(timer, way)| way(timer.receiver().clone())).collect();
             until_asleep(clock, WAYS.len());
@@ -331,9 +327,9 @@ fn count(counter: &AtomicUsize, yes: bool) {
 
 /// Resets and stops one timer at random, `rounds` times.
 fn disturb(timer: &Timer, account: &Account, rounds: usize, seed: u64) {
-    let mut random = seed;
+    let mut dice = Dice::new(seed);
     for _ in 0..rounds {
-        random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        let random = dice.throw();
         match random >> 61 {
             0 => count(&account.kept, timer.stop()),
             kind => {
@@ -351,7 +347,7 @@ fn disturb(timer: &Timer, account: &Account, rounds: usize, seed: u64) {
 #[test]
 fn T14_each_setting_is_received_or_prevented_once() {
     everywhere(|| {
-        let (timer, account) = (Arc::new(Timer::new(LONG)), Arc::new(Account::default()));
+        let (timer, account) = (Arc::new(Timer::new(HOUR)), Arc::new(Account::default()));
         count(&account.set, true);
         let receivers: Vec<_> = (0..4)
             .map(|way| {
@@ -406,7 +402,7 @@ fn T14_each_setting_is_received_or_prevented_once() {
 #[test]
 fn storm_dropped_receives_lose_no_message() {
     everywhere(|| {
-        let (timer, account) = (Arc::new(Timer::new(LONG)), Arc::new(Account::default()));
+        let (timer, account) = (Arc::new(Timer::new(HOUR)), Arc::new(Account::default()));
         count(&account.set, true);
         let serving = go({
             let (timer, account) = (timer.clone(), account.clone());
@@ -441,7 +437,7 @@ fn T18_an_earlier_time_wakes_whoever_waits() {
     // By the machine's clock: the sleeping worker, thread, or timer thread must look again.
     everywhere(|| {
         for _ in 0..20 {
-            let timer = Arc::new(Timer::new(LONG));
+            let timer = Arc::new(Timer::new(HOUR));
             let waiting = go({
                 let timer = timer.clone();
                 move || timer.receiver().recv()
@@ -453,7 +449,7 @@ fn T18_an_earlier_time_wakes_whoever_waits() {
     });
     bounded(|| {
         for foreign in [false, true] {
-            let timer = Arc::new(Timer::new(LONG));
+            let timer = Arc::new(Timer::new(HOUR));
             let waiting = thread::spawn({
                 let timer = timer.clone();
                 move || {

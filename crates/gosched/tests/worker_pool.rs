@@ -4,7 +4,10 @@
 
 mod common;
 
-use common::{block_on, bounded, cheap_modes, eventually, everywhere, in_each, panic_text, text};
+use common::values::CountsDrops;
+use common::{
+    MS, US, block_on, bounded, cheap_modes, eventually, everywhere, in_each, panic_text, settles, text,
+};
 use gosched::chan::{self, Receiver, Sender};
 use gosched::context::{ContextError, background};
 use gosched::goroutine::Goexit;
@@ -15,15 +18,6 @@ use std::future::pending;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
-use std::time::Duration;
-
-const MS: Duration = Duration::from_millis(1);
-const US: Duration = Duration::from_micros(1);
-
-#[track_caller]
-fn settles(before: usize) {
-    eventually("all workers have gone", || num_goroutine() == before);
-}
 
 /// Jobs that run until `release` is dropped.
 fn block(pool: &WorkerPool, n: usize) -> (Sender<()>, Vec<Job<()>>) {
@@ -406,18 +400,12 @@ fn storm_of_submissions_that_are_given_up() {
         let before = num_goroutine();
         let pool = Arc::new(WorkerPool::builder().workers_between(0, 3).queue(1).idle(50 * US).build());
         let (ran, dropped) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
-        struct Token(Arc<AtomicUsize>);
-        impl Drop for Token {
-            fn drop(&mut self) {
-                self.0.fetch_add(1, Ordering::SeqCst);
-            }
-        }
         let submitters: Vec<_> = (0..6u64)
             .map(|k| {
                 let (pool, ran, dropped) = (pool.clone(), ran.clone(), dropped.clone());
                 go(move || {
                     for n in 0..400u64 {
-                        let (ran, token) = (ran.clone(), Token(dropped.clone()));
+                        let (ran, token) = (ran.clone(), CountsDrops(dropped.clone()));
                         let f = move || {
                             let _token = token;
                             yield_now();

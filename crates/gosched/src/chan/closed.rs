@@ -12,6 +12,18 @@ use std::task::{Context, Poll};
 /// # Cancellation
 ///
 /// Dropping it leaves no trace.
+///
+/// # Example
+///
+/// ```
+/// use gosched::{chan::bounded, time::{Elapsed, timeout}, wait};
+/// use std::time::Duration;
+///
+/// let (tx, rx) = bounded::<i32>(1);
+/// assert_eq!(timeout(Duration::from_millis(1), tx.closed_async()), Err(Elapsed));
+/// drop(rx);
+/// wait(tx.closed_async());
+/// ```
 #[must_use = "futures do nothing unless polled"]
 pub struct ClosedFuture<'a, T> {
     sender: &'a Sender<T>,

@@ -12,10 +12,32 @@ const RECV_DISCONNECTED: &str = "receiving on an empty and disconnected channel"
 /// [`Sender::send`](super::Sender::send) failed: the channel is closed, or all its receivers are gone.
 ///
 /// Holds the message.
+///
+/// ```
+/// use gosched::chan::{SendError, bounded};
+///
+/// let (tx, rx) = bounded(1);
+/// drop(rx);
+/// let SendError(back) = tx.send("hello").unwrap_err();
+/// assert_eq!(back, "hello");
+/// ```
+///
+/// In Go: a panic, `send on closed channel`.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct SendError<T>(pub T);
 
 /// [`Sender::try_send`](super::Sender::try_send) failed. Holds the message.
+///
+/// ```
+/// use gosched::chan::{TrySendError, bounded};
+///
+/// let (tx, _rx) = bounded(0);
+/// let error = tx.try_send("hello").unwrap_err();
+/// assert!(error.is_full() && !error.is_disconnected());
+/// assert_eq!(error, TrySendError::Full("hello"));
+/// ```
+///
+/// In Go: the `default` case of a `select`.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum TrySendError<T> {
     /// There was no place for the message; on a channel without a buffer: no receiver was waiting.
@@ -25,6 +47,18 @@ pub enum TrySendError<T> {
 }
 
 /// [`Sender::send_timeout`](super::Sender::send_timeout) failed. Holds the message.
+///
+/// ```
+/// use gosched::chan::{SendTimeoutError, bounded};
+/// use std::time::Duration;
+///
+/// let (tx, _rx) = bounded(0);
+/// let error = tx.send_timeout("hello", Duration::from_millis(1)).unwrap_err();
+/// assert!(error.is_timeout());
+/// assert_eq!(error, SendTimeoutError::Timeout("hello"));
+/// ```
+///
+/// In Go: the case of a `select` that receives from `time.After(d)`.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum SendTimeoutError<T> {
     /// The time was up before there was a place or a receiver.
@@ -34,10 +68,31 @@ pub enum SendTimeoutError<T> {
 }
 
 /// [`Receiver::recv`](super::Receiver::recv) failed: the channel is empty and closed.
+///
+/// ```
+/// use gosched::chan::{RecvError, bounded};
+///
+/// let (tx, rx) = bounded::<i32>(1);
+/// drop(tx);
+/// assert_eq!(rx.recv(), Err(RecvError));
+/// ```
+///
+/// In Go: `ok` is false in `v, ok := <-c`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RecvError;
 
 /// [`Receiver::try_recv`](super::Receiver::try_recv) failed.
+///
+/// ```
+/// use gosched::chan::{TryRecvError, bounded};
+///
+/// let (tx, rx) = bounded::<i32>(1);
+/// assert_eq!(rx.try_recv(), Err(TryRecvError::Empty));
+/// drop(tx);
+/// assert!(rx.try_recv().unwrap_err().is_disconnected());
+/// ```
+///
+/// In Go: the `default` case of a `select`, and `ok` is false.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TryRecvError {
     /// There was no message; on a channel without a buffer: no sender was waiting.
@@ -47,6 +102,16 @@ pub enum TryRecvError {
 }
 
 /// [`Receiver::recv_timeout`](super::Receiver::recv_timeout) failed.
+///
+/// ```
+/// use gosched::chan::{RecvTimeoutError, bounded};
+/// use std::time::Duration;
+///
+/// let (_tx, rx) = bounded::<i32>(1);
+/// assert_eq!(rx.recv_timeout(Duration::from_millis(1)), Err(RecvTimeoutError::Timeout));
+/// ```
+///
+/// In Go: the case of a `select` that receives from `time.After(d)`, and `ok` is false.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RecvTimeoutError {
     /// The time was up before there was a message.

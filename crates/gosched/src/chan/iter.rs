@@ -5,16 +5,46 @@ use std::fmt;
 use std::iter::FusedIterator;
 
 /// Waits for each message; ends when the channel is empty and closed. From [`Receiver::iter`].
+///
+/// ```
+/// let (tx, rx) = gosched::chan::unbounded();
+/// std::thread::spawn(move || (0..3).for_each(|n| tx.send(n).unwrap()));
+/// let mut sum = 0;
+/// for n in &rx {
+///     sum += n;
+/// }
+/// assert_eq!(sum, 3);
+/// ```
+///
+/// In Go: `for v := range c`.
 pub struct Iter<'a, T> {
     receiver: &'a Receiver<T>,
 }
 
 /// Takes what is there; ends instead of waiting. From [`Receiver::try_iter`].
+///
+/// ```
+/// let (tx, rx) = gosched::chan::unbounded();
+/// tx.send(1).unwrap();
+/// tx.send(2).unwrap();
+/// assert_eq!(rx.try_iter().collect::<Vec<_>>(), [1, 2], "and it does not wait for more");
+/// ```
+///
+/// In Go: a loop around a `select` with a `default` case.
 pub struct TryIter<'a, T> {
     receiver: &'a Receiver<T>,
 }
 
 /// As [`Iter`], owning the receiver. From `Receiver::into_iter`.
+///
+/// ```
+/// let (tx, rx) = gosched::chan::unbounded();
+/// std::thread::spawn(move || (0..3).for_each(|n| tx.send(n).unwrap()));
+/// let doubled = rx.into_iter().map(|n| n * 2);
+/// assert_eq!(doubled.sum::<i32>(), 6);
+/// ```
+///
+/// In Go: `for v := range c`.
 pub struct IntoIter<T> {
     receiver: Receiver<T>,
 }

@@ -136,6 +136,8 @@ pub fn after(duration: Duration) -> Receiver<Instant> {
 /// let now = Instant::now();
 /// assert_eq!(gosched::chan::at(now).recv(), Ok(now));
 /// ```
+///
+/// In Go: `time.After(time.Until(t))`.
 pub fn at(when: Instant) -> Receiver<Instant> {
     Receiver::timed(Some(when), None)
 }

@@ -193,6 +193,10 @@ impl<T> Receiver<T> {
     /// assert_eq!(rx.recv_timeout(Duration::from_millis(5)), Err(RecvTimeoutError::Timeout));
     /// ```
     ///
+    /// # Cancellation
+    ///
+    /// By its time-out, or by closing the channel. Nothing is lost.
+    ///
     /// In Go: `select { case v := <-c: … case <-time.After(d): … }`.
     #[track_caller]
     pub fn recv_timeout(&self, timeout: Duration) -> Result<T, RecvTimeoutError> {
@@ -208,6 +212,17 @@ impl<T> Receiver<T> {
     /// # Errors
     ///
     /// As [`Receiver::recv_timeout`]. With a deadline in the past it still takes what is there.
+    ///
+    /// ```
+    /// use gosched::{chan::{RecvTimeoutError, bounded}, time::now};
+    ///
+    /// let (tx, rx) = bounded(1);
+    /// assert_eq!(rx.recv_deadline(now()), Err(RecvTimeoutError::Timeout));
+    /// tx.send(1).unwrap();
+    /// assert_eq!(rx.recv_deadline(now()), Ok(1));
+    /// ```
+    ///
+    /// In Go: `select { case v := <-c: … case <-time.After(time.Until(t)): … }`.
     #[track_caller]
     pub fn recv_deadline(&self, deadline: Instant) -> Result<T, RecvTimeoutError> {
         let Some(chan) = self.chan() else {
@@ -357,16 +372,22 @@ impl<T> Receiver<T> {
     }
 
     /// An iterator over what is in the channel now; it ends instead of waiting.
+    ///
+    /// For an example see [`TryIter`].
     pub fn try_iter(&self) -> TryIter<'_, T> {
         TryIter::new(self)
     }
 
     /// The messages as a `futures` stream that ends when the channel is empty and closed.
+    ///
+    /// For an example see [`Stream`].
     pub fn stream(&self) -> Stream<'_, T> {
         Stream::new(self)
     }
 
     /// The same, owning the receiver.
+    ///
+    /// For an example see [`IntoStream`].
     pub fn into_stream(self) -> IntoStream<T> {
         IntoStream::new(self)
     }

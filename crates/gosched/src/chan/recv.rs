@@ -226,6 +226,21 @@ impl<T> Drop for Leave<'_, T> {
 ///
 /// Dropping it loses nothing: a message that had been handed to it goes to the next waiting receiver, else back
 /// to the front of the channel.
+///
+/// A message sent without a buffer counts as received once it has been handed to a waiting future, even if that is
+/// never polled again: so drop a future that you do not poll any more, and the message goes to somebody else.
+///
+/// # Example
+///
+/// ```
+/// use gosched::{chan::bounded, time::{Elapsed, timeout}};
+/// use std::time::Duration;
+///
+/// let (tx, rx) = bounded(1);
+/// assert_eq!(timeout(Duration::from_millis(1), rx.recv_async()), Err(Elapsed));
+/// tx.send("kept").unwrap();
+/// assert_eq!(rx.recv(), Ok("kept"));
+/// ```
 #[must_use = "futures do nothing unless polled"]
 pub struct RecvFuture<'a, T> {
     receiver: &'a Receiver<T>,

@@ -196,6 +196,17 @@ impl<T> Drop for Leave<'_, T> {
 ///
 /// Dropping it before it is ready drops the message unsent; a message that a receiver has already taken stays
 /// taken.
+///
+/// # Example
+///
+/// ```
+/// use gosched::{chan::bounded, time::{Elapsed, timeout}};
+/// use std::time::Duration;
+///
+/// let (tx, rx) = bounded(0);
+/// assert_eq!(timeout(Duration::from_millis(1), tx.send_async("nobody wants it")), Err(Elapsed));
+/// assert!(rx.try_recv().is_err());
+/// ```
 #[must_use = "futures do nothing unless polled"]
 pub struct SendFuture<'a, T> {
     sender: &'a Sender<T>,

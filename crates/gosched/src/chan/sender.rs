@@ -21,6 +21,15 @@ use std::time::{Duration, Instant};
 /// becomes free belongs to the first of them. When the last sender is dropped the channel is closed, as by
 /// [`Sender::close`].
 ///
+/// ```
+/// let (tx, rx) = gosched::chan::bounded(2);
+/// let another = tx.clone();
+/// tx.send(1).unwrap();
+/// another.send(2).unwrap();
+/// drop((tx, another));
+/// assert_eq!(rx.iter().collect::<Vec<_>>(), [1, 2], "and then it is closed");
+/// ```
+///
 /// In Go: the `chan<- T` side of a channel.
 pub struct Sender<T> {
     /// The sender owns one count of the senders' side.
@@ -126,6 +135,21 @@ impl<T> Sender<T> {
     ///
     /// [`SendTimeoutError::Timeout`] when the time is up, [`SendTimeoutError::Disconnected`] when the channel
     /// is closed or has no receivers; both hold the message, which then was not sent.
+    ///
+    /// # Cancellation
+    ///
+    /// By its time-out, or by closing the channel: the message comes back.
+    ///
+    /// ```
+    /// use gosched::chan::{SendTimeoutError, bounded};
+    /// use std::time::Duration;
+    ///
+    /// let (tx, _rx) = bounded(1);
+    /// assert_eq!(tx.send_timeout(1, Duration::from_millis(1)), Ok(()));
+    /// assert_eq!(tx.send_timeout(2, Duration::from_millis(1)), Err(SendTimeoutError::Timeout(2)));
+    /// ```
+    ///
+    /// In Go: `select { case c <- v: … case <-time.After(d): … }`.
     #[track_caller]
     pub fn send_timeout(&self, msg: T, timeout: Duration) -> Result<(), SendTimeoutError<T>> {
         match now().checked_add(timeout) {
@@ -140,6 +164,16 @@ impl<T> Sender<T> {
     /// # Errors
     ///
     /// As [`Sender::send_timeout`]. With a deadline in the past it still sends if there is a place.
+    ///
+    /// ```
+    /// use gosched::{chan::bounded, time::now};
+    ///
+    /// let (tx, _rx) = bounded(1);
+    /// assert!(tx.send_deadline(1, now()).is_ok());
+    /// assert!(tx.send_deadline(2, now()).is_err());
+    /// ```
+    ///
+    /// In Go: `select { case c <- v: … case <-time.After(time.Until(t)): … }`.
     #[track_caller]
     pub fn send_deadline(&self, msg: T, deadline: Instant) -> Result<(), SendTimeoutError<T>> {
         let mut msg = Some(msg);
@@ -175,6 +209,8 @@ impl<T> Sender<T> {
     }
 
     /// This sender as a `futures` sink.
+    ///
+    /// For an example see [`Sink`].
     pub fn into_sink(self) -> Sink<T> {
         Sink::new(self)
     }
@@ -207,6 +243,17 @@ impl<T> Sender<T> {
 
     /// Waits until [every send fails](Sender::is_closed): for one who makes what he sends at some cost, or waits for
     /// something to send, and should stop when nobody wants it any more.
+    ///
+    /// # Cancellation
+    ///
+    /// Cannot be told to stop; `ctx.wait(tx.closed_async())` can.
+    ///
+    /// ```
+    /// let (tx, rx) = gosched::chan::bounded::<i32>(1);
+    /// std::thread::spawn(move || drop(rx));
+    /// tx.closed();
+    /// assert!(tx.is_closed());
+    /// ```
     ///
     /// In Go: nothing; a sender does not learn that its receivers have gone.
     #[track_caller]

@@ -72,6 +72,28 @@ unsafe impl<T: Send> Send for Pending<T> {}
 /// The messages of a channel as a stream. From [`Receiver::stream`].
 ///
 /// It ends when the channel is empty and closed. Dropping it loses nothing.
+///
+/// # Cancellation
+///
+/// A `next` that is dropped while it waits loses nothing; nor does the stream, when it is dropped.
+///
+/// # Example
+///
+/// ```
+/// use futures_core::Stream as _;
+/// use gosched::{chan::unbounded, wait};
+/// use std::{future::poll_fn, pin::Pin};
+///
+/// let (tx, rx) = unbounded();
+/// tx.send(1).unwrap();
+/// drop(tx);
+/// let mut stream = rx.stream();
+/// // `stream.next().await` with the crate `futures`.
+/// assert_eq!(wait(poll_fn(|cx| Pin::new(&mut stream).poll_next(cx))), Some(1));
+/// assert_eq!(wait(poll_fn(|cx| Pin::new(&mut stream).poll_next(cx))), None);
+/// ```
+///
+/// In Go: `for v := range c`.
 #[must_use = "streams do nothing unless polled"]
 pub struct Stream<'a, T> {
     receiver: &'a Receiver<T>,
@@ -79,6 +101,24 @@ pub struct Stream<'a, T> {
 }
 
 /// As [`Stream`], owning the receiver. From [`Receiver::into_stream`].
+///
+/// # Example
+///
+/// ```
+/// use futures_core::Stream;
+/// use gosched::chan::{IntoStream, unbounded};
+///
+/// fn numbers() -> impl Stream<Item = i32> {
+///     let (tx, rx) = unbounded();
+///     (0..3).for_each(|n| tx.send(n).unwrap());
+///     let stream: IntoStream<i32> = rx.into_stream();
+///     stream
+/// }
+/// assert_eq!(gosched::wait(async {
+///     let mut numbers = std::pin::pin!(numbers());
+///     std::future::poll_fn(|cx| numbers.as_mut().poll_next(cx)).await
+/// }), Some(0));
+/// ```
 #[must_use = "streams do nothing unless polled"]
 pub struct IntoStream<T> {
     receiver: Receiver<T>,
@@ -158,6 +198,29 @@ impl<T> fmt::Debug for IntoStream<T> {
 /// closes the channel if it was the last.
 ///
 /// Dropping it drops the message that it keeps.
+///
+/// # Cancellation
+///
+/// A `send` of the crate `futures` that is dropped while it waits has either not begun, and its message is
+/// dropped, or the sink keeps the message until there is a place for it.
+///
+/// # Example
+///
+/// ```
+/// use futures_sink::Sink as _;
+/// use gosched::{chan::bounded, wait};
+/// use std::{future::poll_fn, pin::Pin};
+///
+/// let (tx, rx) = bounded(1);
+/// let mut sink = tx.into_sink();
+/// // `sink.send(7).await` and `sink.close().await` with the crate `futures`.
+/// wait(poll_fn(|cx| Pin::new(&mut sink).poll_ready(cx))).unwrap();
+/// Pin::new(&mut sink).start_send(7).unwrap();
+/// wait(poll_fn(|cx| Pin::new(&mut sink).poll_close(cx))).unwrap();
+/// assert_eq!(rx.iter().collect::<Vec<_>>(), [7]);
+/// ```
+///
+/// In Go: `c <- v`.
 #[must_use = "sinks do nothing unless polled"]
 pub struct Sink<T> {
     /// `None` after closing.

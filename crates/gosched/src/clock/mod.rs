@@ -53,6 +53,23 @@ pub(crate) fn real_now() -> Instant {
 /// A clock that a test moves by hand, instead of the machine's that runs by itself.
 ///
 /// A clone is the same clock. See [`time::clock`](crate::time::clock) for what reads it.
+///
+/// ```
+/// use gosched::time::{clock::Clock, sleep};
+/// use std::time::Duration;
+///
+/// let clock = Clock::manual();
+/// let mover = clock.clone();
+/// let sleeper = std::thread::spawn(move || {
+///     let _here = clock.enter();
+///     sleep(Duration::from_secs(3600));
+/// });
+/// while mover.timers() == 0 {
+///     std::thread::yield_now(); // it is not asleep yet
+/// }
+/// mover.advance(Duration::from_secs(3600));
+/// sleeper.join().unwrap();
+/// ```
 #[derive(Clone, Debug)]
 pub struct Clock {
     pub(crate) manual: Arc<Manual>,

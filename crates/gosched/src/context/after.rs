@@ -28,6 +28,17 @@ impl Func {
 /// The right to prevent a function from running; from [`Context::after_func`](super::Context::after_func).
 ///
 /// Dropping it prevents nothing.
+///
+/// ```
+/// use gosched::context::{Stop, background};
+///
+/// let ctx = background().with_cancel();
+/// let stop: Stop = ctx.after_func(|| unreachable!());
+/// assert!(stop.stop());
+/// ctx.cancel();
+/// ```
+///
+/// In Go: the `stop` function that `context.AfterFunc` returns.
 pub struct Stop(Registration);
 
 enum Registration {
@@ -40,6 +51,13 @@ enum Registration {
 impl Stop {
     /// Prevents the function from running. True if it did so, false if the function has been started or was
     /// prevented before. It does not wait for a function that runs.
+    ///
+    /// ```
+    /// let ctx = gosched::context::background().with_cancel();
+    /// let stop = ctx.after_func(|| ());
+    /// ctx.cancel();
+    /// assert!(!stop.stop(), "it has been started");
+    /// ```
     ///
     /// In Go: the `stop` function that `context.AfterFunc` returns.
     pub fn stop(&self) -> bool {

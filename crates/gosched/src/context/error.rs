@@ -5,11 +5,31 @@ use std::fmt;
 use std::sync::Arc;
 
 /// The reason a context was cancelled for, as [`Context::cause`](super::Context::cause) returns it: any error.
+///
+/// ```
+/// use gosched::context::{Cause, background};
+///
+/// let ctx = background().with_cancel();
+/// ctx.cancel_cause(std::fmt::Error);
+/// let cause: Cause = ctx.cause().unwrap();
+/// assert!(cause.downcast_ref::<std::fmt::Error>().is_some());
+/// ```
+///
+/// In Go: an `error`.
 pub type Cause = Arc<dyn Error + Send + Sync>;
 
 /// Why a [`Context`](super::Context) is done.
 ///
 /// The texts are Go's: `context canceled` and `context deadline exceeded`.
+///
+/// ```
+/// use gosched::context::{ContextError, background};
+///
+/// let ctx = background().with_cancel();
+/// ctx.cancel();
+/// assert_eq!(ctx.err(), Some(ContextError::Canceled));
+/// assert_eq!(ContextError::Canceled.to_string(), "context canceled");
+/// ```
 ///
 /// In Go: `context.Canceled` and `context.DeadlineExceeded`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

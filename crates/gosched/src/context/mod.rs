@@ -97,6 +97,18 @@ use std::time::{Duration, Instant};
 ///
 /// Pass it as the first parameter, by reference. Goroutines and futures that outlive the call take a clone.
 ///
+/// ```
+/// use gosched::context::{Context, background};
+///
+/// fn work(ctx: &Context) -> &'static str {
+///     if ctx.err().is_some() { "stopped" } else { "worked" }
+/// }
+/// let ctx = background().with_cancel();
+/// assert_eq!(work(&ctx), "worked");
+/// ctx.cancel();
+/// assert_eq!(work(&ctx), "stopped");
+/// ```
+///
 /// In Go: `context.Context`.
 #[derive(Clone, Default)]
 pub struct Context(Repr);
@@ -141,6 +153,14 @@ fn now() -> Instant {
 }
 
 /// [`Context::background`], by Go's name.
+///
+/// ```
+/// use gosched::context::background;
+///
+/// assert_eq!(background().with_cancel().err(), None);
+/// ```
+///
+/// In Go: `context.Background()`.
 pub fn background() -> Context {
     Context::background()
 }
@@ -148,12 +168,23 @@ pub fn background() -> Context {
 impl Context {
     /// The root of all contexts: never done, without deadline or values.
     ///
+    /// ```
+    /// use gosched::context::Context;
+    ///
+    /// static ROOT: Context = Context::background();
+    /// assert_eq!((ROOT.err(), ROOT.deadline()), (None, None));
+    /// ```
+    ///
     /// In Go: `context.Background()`.
     pub const fn background() -> Self {
         Context(Repr::Background)
     }
 
     /// The same by another name, for places where it is not yet clear which context to use.
+    ///
+    /// ```
+    /// assert_eq!(gosched::context::Context::todo().to_string(), "context.TODO");
+    /// ```
     ///
     /// In Go: `context.TODO()`.
     pub const fn todo() -> Self {
@@ -205,6 +236,12 @@ impl Context {
     /// The same as [`with_cancel`](Context::with_cancel): every owner can
     /// [`cancel_cause`](CancelContext::cancel_cause).
     ///
+    /// ```
+    /// let ctx = gosched::context::background().with_cancel_cause();
+    /// ctx.cancel_cause("not wanted any more");
+    /// assert_eq!(ctx.cause().unwrap().to_string(), "not wanted any more");
+    /// ```
+    ///
     /// In Go: `context.WithCancelCause`.
     pub fn with_cancel_cause(&self) -> CancelContext {
         self.with_cancel()
@@ -217,6 +254,15 @@ impl Context {
     /// # Panics
     ///
     /// If the process's timer thread is to be started and cannot.
+    ///
+    /// ```
+    /// use gosched::context::{ContextError, background};
+    /// use std::time::Duration;
+    ///
+    /// let ctx = background().with_timeout(Duration::from_millis(1));
+    /// assert!(ctx.done().recv().is_err(), "closed when it is done");
+    /// assert_eq!(ctx.err(), Some(ContextError::DeadlineExceeded));
+    /// ```
     ///
     /// In Go: `context.WithTimeout`.
     pub fn with_timeout(&self, timeout: Duration) -> CancelContext {
@@ -252,12 +298,29 @@ impl Context {
     ///
     /// If the process's timer thread is to be started and cannot.
     ///
+    /// ```
+    /// use gosched::{context::background, time::now};
+    /// use std::time::Duration;
+    ///
+    /// let soon = now() + Duration::from_secs(60);
+    /// let ctx = background().with_deadline(soon);
+    /// let child = ctx.with_deadline(soon + Duration::from_secs(60));
+    /// assert_eq!(child.deadline(), Some(soon), "the parent's is earlier");
+    /// ```
+    ///
     /// In Go: `context.WithDeadline`.
     pub fn with_deadline(&self, deadline: Instant) -> CancelContext {
         self.derive_owner(Some((deadline, None)))
     }
 
     /// The same with the [cause](Context::cause) it then has. Only the passing of the time sets it.
+    ///
+    /// ```
+    /// use gosched::{context::background, time::now};
+    ///
+    /// let ctx = background().with_deadline_cause(now(), "closing time");
+    /// assert_eq!(ctx.cause().unwrap().to_string(), "closing time");
+    /// ```
     ///
     /// In Go: `context.WithDeadlineCause`.
     pub fn with_deadline_cause(
@@ -289,6 +352,13 @@ impl Context {
 
     /// A child with the same values that does not end with its parent: no deadline, no error, no cause. For what
     /// has to be done after the end, such as tidying up.
+    ///
+    /// ```
+    /// let ctx = gosched::context::background().with_value("request 7").with_cancel();
+    /// let tidy = ctx.without_cancel();
+    /// ctx.cancel();
+    /// assert_eq!((tidy.err(), tidy.value::<&str>()), (None, Some(&"request 7")));
+    /// ```
     ///
     /// In Go: `context.WithoutCancel`.
     pub fn without_cancel(&self) -> Context {
@@ -335,6 +405,16 @@ impl Context {
     /// The reason for which it, or the ancestor that took it along, was ended: what was given to
     /// [`cancel_cause`](CancelContext::cancel_cause) or to a deadline, else the [`ContextError`] itself. The first
     /// one counts. `None` while it is not done.
+    ///
+    /// ```
+    /// use gosched::context::background;
+    ///
+    /// let ctx = background().with_cancel();
+    /// let child = ctx.with_cancel();
+    /// ctx.cancel_cause("enough");
+    /// child.cancel_cause("too late");
+    /// assert_eq!(child.cause().unwrap().to_string(), "enough");
+    /// ```
     ///
     /// In Go: `context.Cause(ctx)`.
     pub fn cause(&self) -> Option<Cause> {
@@ -429,6 +509,16 @@ impl Context {
     }
 
     /// The async form of [`wait`](Context::wait).
+    ///
+    /// ```
+    /// use gosched::context::{ContextError, background};
+    /// use gosched::time::sleep_async;
+    /// use std::time::Duration;
+    ///
+    /// let ctx = background().with_timeout(Duration::from_millis(1));
+    /// let slept = gosched::wait(async { ctx.wait_async(sleep_async(Duration::from_secs(60))).await });
+    /// assert_eq!(slept, Err(ContextError::DeadlineExceeded));
+    /// ```
     pub fn wait_async<F: Future>(&self, future: F) -> ContextWait<'_, F> {
         ContextWait::new(self, future)
     }

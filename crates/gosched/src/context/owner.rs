@@ -12,6 +12,16 @@ use std::ops::Deref;
 /// It is used like the [`Context`] it derefs to; `clone()` gives a plain one, for others to use. The
 /// [module](super) tells which mistakes this prevents, and which one it invites.
 ///
+/// ```
+/// use gosched::context::{Context, ContextError, background};
+///
+/// let seen: Context = {
+///     let owner = background().with_cancel();
+///     owner.clone()
+/// };
+/// assert_eq!(seen.err(), Some(ContextError::Canceled), "its owner has gone");
+/// ```
+///
 /// In Go: what `context.WithCancel` and its kin return, with `defer cancel()`.
 #[must_use = "the context is cancelled when its owner is dropped: bind it to a variable"]
 pub struct CancelContext {
@@ -33,6 +43,13 @@ impl CancelContext {
 
     /// Ends the context and all derived from it, with [`Canceled`](super::ContextError::Canceled); does nothing if
     /// it has ended. When it returns, all of them are done. It does not wait for those who work on it.
+    ///
+    /// ```
+    /// let ctx = gosched::context::background().with_cancel();
+    /// let child = ctx.with_cancel();
+    /// ctx.cancel();
+    /// assert!(child.err().is_some());
+    /// ```
     ///
     /// In Go: a call of the `CancelFunc`.
     pub fn cancel(&self) {
@@ -78,6 +95,8 @@ impl CancelContext {
     /// }
     /// assert_eq!(request_context().err(), None);
     /// ```
+    ///
+    /// In Go: not to call the `cancel` function; `go vet` complains of that.
     pub fn detach(mut self) -> Context {
         self.detached = true;
         if let Some(listening) = self.signals.take() {

@@ -12,6 +12,18 @@ use std::sync::{Arc, Weak};
 use std::{io, thread};
 
 /// The cause of a context that a signal has ended. Its text is Go's: `interrupt signal received`.
+///
+/// ```
+/// use gosched::context::{Context, SignalReceived};
+///
+/// fn exit_code(ctx: &Context) -> i32 {
+///     match ctx.cause().and_then(|cause| cause.downcast_ref::<SignalReceived>().copied()) {
+///         Some(received) => 128 + received.signal(),
+///         None => 0,
+///     }
+/// }
+/// assert_eq!(exit_code(&Context::background()), 0);
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SignalReceived(i32);
 

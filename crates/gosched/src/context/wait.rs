@@ -13,6 +13,18 @@ use std::task::{Context, Poll};
 /// # Cancellation
 ///
 /// Dropping it drops the future inside, and leaves no trace with the context.
+///
+/// # Example
+///
+/// ```
+/// use gosched::{chan, context::background, wait};
+///
+/// let (tx, rx) = chan::bounded(1);
+/// let ctx = background().with_cancel();
+/// drop(ctx.wait_async(tx.send_async("not sent")));
+/// assert_eq!(wait(ctx.wait_async(tx.send_async("sent"))), Ok(Ok(())));
+/// assert_eq!(rx.recv(), Ok("sent"));
+/// ```
 #[must_use = "a future does nothing until it is polled"]
 pub struct ContextWait<'a, F> {
     ctx: &'a super::Context,

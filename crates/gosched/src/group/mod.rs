@@ -148,6 +148,8 @@ impl<E> Shared<E> {
 impl<E: Send + 'static> Group<E> {
     /// A group without a context and without a limit.
     ///
+    /// For an example see the [type](Group).
+    ///
     /// In Go: the zero `errgroup.Group`.
     pub fn new() -> Self {
         Self { shared: Shared::new(None), running: WaitGroup::new(), _owner: None }
@@ -195,6 +197,16 @@ impl<E: Send + 'static> Group<E> {
     ///
     /// With Go's text if goroutines of the group are running.
     ///
+    /// ```
+    /// let group = gosched::group::Group::<String>::new();
+    /// group.set_limit(2);
+    /// for _ in 0..10 {
+    ///     // Waits while two of them run.
+    ///     group.go(|| Ok(()));
+    /// }
+    /// assert_eq!(group.wait(), Ok(()));
+    /// ```
+    ///
     /// In Go: `SetLimit`, with -1 for `None`.
     #[track_caller]
     pub fn set_limit(&self, limit: impl Into<Option<usize>>) {
@@ -212,6 +224,12 @@ impl<E: Send + 'static> Group<E> {
     ///
     /// Waiting for the place can be cancelled if done by itself: see [`place_async`](Group::place_async).
     ///
+    /// ```
+    /// let group = gosched::group::Group::new();
+    /// group.go(|| "seven".parse::<u32>().map(drop));
+    /// assert!(group.wait().is_err());
+    /// ```
+    ///
     /// In Go: `Go`.
     #[track_caller]
     pub fn go(&self, f: impl FnOnce() -> Result<(), E> + Send + 'static) {
@@ -223,6 +241,16 @@ impl<E: Send + 'static> Group<E> {
     }
 
     /// The same if that is possible without waiting: false if there is no place.
+    ///
+    /// # Panics
+    ///
+    /// If no goroutine can be started, as [`go`](crate::go) does.
+    ///
+    /// ```
+    /// let group = gosched::group::Group::<String>::new();
+    /// group.set_limit(0);
+    /// assert!(!group.try_go(|| Ok(())));
+    /// ```
     ///
     /// In Go: `TryGo`.
     #[track_caller]
@@ -279,6 +307,13 @@ impl<E: Send + 'static> Group<E> {
     ///
     /// A wait that is given up, by `ctx.wait(group.wait_async())`, leaves error and panic to the next one.
     ///
+    /// ```
+    /// let group = gosched::group::Group::new();
+    /// group.go(|| Err("so it goes"));
+    /// assert_eq!(group.wait(), Err("so it goes"));
+    /// assert_eq!(group.wait(), Ok(()), "it has been handed over");
+    /// ```
+    ///
     /// In Go: `Wait`, which goes on returning the same error.
     #[track_caller]
     pub fn wait(&self) -> Result<(), E> {
@@ -315,6 +350,21 @@ impl<E> fmt::Debug for Group<E> {
 /// # Cancellation
 ///
 /// Dropping it loses nothing: the error, or the panic, is kept for the next wait.
+///
+/// # Example
+///
+/// ```
+/// use gosched::{chan, context::{ContextError, background}, group::Group};
+/// use std::time::Duration;
+///
+/// let group = Group::new();
+/// let (release, hold) = chan::bounded::<()>(0);
+/// group.go(move || hold.recv());
+/// let ctx = background().with_timeout(Duration::from_millis(1));
+/// assert_eq!(ctx.wait(group.wait_async()), Err(ContextError::DeadlineExceeded));
+/// drop(release);
+/// assert_eq!(group.wait(), Err(chan::RecvError), "the next wait gets the error");
+/// ```
 #[must_use = "a future does nothing until it is polled"]
 pub struct GroupFuture<'a, E> {
     shared: &'a Shared<E>,
@@ -352,6 +402,20 @@ impl<E> fmt::Debug for GroupFuture<'_, E> {
 }
 
 /// The right to start one goroutine in a [`Group`]; from [`Group::place_async`]. Dropping it gives it back.
+///
+/// ```
+/// use gosched::group::{Group, Place};
+///
+/// let group = Group::<String>::new();
+/// group.set_limit(1);
+/// let place: Place<'_, String> = gosched::wait(group.place_async());
+/// assert!(!group.try_go(|| Ok(())), "it is taken");
+/// drop(place);
+/// assert!(group.try_go(|| Ok(())));
+/// group.wait().unwrap();
+/// ```
+///
+/// In Go: nothing; `Go` waits for the place itself.
 #[must_use = "the place is given back when this is dropped"]
 pub struct Place<'a, E> {
     group: &'a Group<E>,
@@ -364,6 +428,12 @@ impl<E: Send + 'static> Place<'_, E> {
     /// # Panics
     ///
     /// If no goroutine can be started, as [`go`](crate::go) does.
+    ///
+    /// ```
+    /// let group = gosched::group::Group::new();
+    /// gosched::wait(group.place_async()).go(|| Err("no such host"));
+    /// assert_eq!(group.wait(), Err("no such host"));
+    /// ```
     #[track_caller]
     pub fn go(self, f: impl FnOnce() -> Result<(), E> + Send + 'static) {
         self.group.start(self.taken, f);
@@ -381,6 +451,21 @@ impl<E> fmt::Debug for Place<'_, E> {
 /// # Cancellation
 ///
 /// Dropping it loses no place: one that it was given goes to the next who waits.
+///
+/// # Example
+///
+/// ```
+/// use gosched::{group::Group, time::{Elapsed, timeout}};
+/// use std::time::Duration;
+///
+/// let group = Group::<String>::new();
+/// group.set_limit(1);
+/// let place = gosched::wait(group.place_async());
+/// assert!(matches!(timeout(Duration::from_millis(1), group.place_async()), Err(Elapsed)));
+/// drop(place);
+/// assert!(group.try_go(|| Ok(())), "no place is lost");
+/// group.wait().unwrap();
+/// ```
 #[must_use = "a future does nothing until it is polled"]
 pub struct PlaceFuture<'a, E> {
     group: &'a Group<E>,

@@ -12,6 +12,23 @@ use std::sync::Arc;
 
 /// A group whose goroutines may borrow from the caller's stack. See [`scope()`]. Clones are the same group, for
 /// goroutines that start others.
+///
+/// ```
+/// use gosched::group::{ScopedGroup, scope};
+///
+/// fn count<'scope>(g: &ScopedGroup<'scope, '_, String>, word: &str, length: &'scope mut usize) {
+///     let len = word.len();
+///     g.go(move || {
+///         *length = len;
+///         Ok(())
+///     });
+/// }
+/// let mut length = 0;
+/// scope(|g| count(g, "gopher", &mut length)).unwrap();
+/// assert_eq!(length, 6);
+/// ```
+///
+/// In Go: nothing; see [`scope()`].
 pub struct ScopedGroup<'scope, 'env, E> {
     scope: &'scope Scope<'scope, 'env>,
     shared: Arc<Shared<E>>,
@@ -39,6 +56,18 @@ impl<'scope, E: Send + 'scope> ScopedGroup<'scope, '_, E> {
     /// # Panics
     ///
     /// If no goroutine can be started, as [`go`](crate::go) does.
+    ///
+    /// # Cancellation
+    ///
+    /// Waiting for a place cannot be cancelled; [`try_go`](ScopedGroup::try_go) does not wait.
+    ///
+    /// ```
+    /// let word = String::from("gopher");
+    /// gosched::group::scope(|g| {
+    ///     g.go(|| if word.is_empty() { Err("an empty word") } else { Ok(()) });
+    /// })?;
+    /// # Ok::<(), &str>(())
+    /// ```
     #[track_caller]
     pub fn go(&self, f: impl FnOnce() -> Result<(), E> + Send + 'scope) {
         let place = match self.shared.places.try_take() {
@@ -49,6 +78,18 @@ impl<'scope, E: Send + 'scope> ScopedGroup<'scope, '_, E> {
     }
 
     /// As [`Group::try_go`](super::Group::try_go); `f` may borrow what outlives the scope.
+    ///
+    /// # Panics
+    ///
+    /// If no goroutine can be started, as [`go`](crate::go) does.
+    ///
+    /// ```
+    /// gosched::group::scope(|g| {
+    ///     g.set_limit(0);
+    ///     assert!(!g.try_go(|| Err("it does not run")));
+    /// })?;
+    /// # Ok::<(), &str>(())
+    /// ```
     #[track_caller]
     pub fn try_go(&self, f: impl FnOnce() -> Result<(), E> + Send + 'scope) -> bool {
         match self.shared.places.try_take() {

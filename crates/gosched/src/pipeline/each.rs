@@ -22,6 +22,11 @@ use crate::sync::Mutex;
 ///
 /// If `n` is 0. A panic of `f` ends the goroutine it was in; when all have ended the first one's is raised again.
 ///
+/// # Cancellation
+///
+/// Cannot be cancelled: it returns, or unwinds, only when every goroutine has ended. For work that may be given up
+/// see [`par_map`](super::par_map), which has a context.
+///
 /// In Go: `conc/iter.ForEach`.
 #[track_caller]
 pub fn for_each<I, F>(n: usize, items: I, f: F)
@@ -49,6 +54,10 @@ where
 /// ```
 ///
 /// # Panics
+///
+/// As [`for_each`].
+///
+/// # Cancellation
 ///
 /// As [`for_each`].
 ///

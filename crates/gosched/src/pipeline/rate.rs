@@ -15,9 +15,11 @@
 //! In Go: `golang.org/x/time/rate`.
 
 mod error;
+mod reservation;
 mod sometimes;
 
 pub use error::WaitError;
+pub use reservation::Reservation;
 pub use sometimes::Sometimes;
 
 use crate::context::{Context, ContextWait};
@@ -31,6 +33,14 @@ use std::task::{Poll, ready};
 use std::time::{Duration, Instant};
 
 /// How many events per second. Zero allows none beyond the burst; [`Limit::INF`] allows all.
+///
+/// ```
+/// use gosched::pipeline::rate::Limit;
+/// use std::time::Duration;
+///
+/// assert_eq!(Limit::every(Duration::from_millis(100)), Limit::per_second(10.0));
+/// assert!(Limit::per_second(10.0) < Limit::INF);
+/// ```
 ///
 /// In Go: `rate.Limit`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, PartialOrd)]
@@ -85,6 +95,22 @@ impl Limit {
 /// tokens.
 ///
 /// Share it by reference or in an `Arc`; goroutines and threads may use it at once.
+///
+/// # Cancellation
+///
+/// A wait that is given up, because its context is done or its future dropped, gives the tokens back that it
+/// waited for.
+///
+/// # Example
+///
+/// ```
+/// use gosched::pipeline::rate::{Limit, Limiter};
+/// use std::sync::Arc;
+///
+/// let limiter = Arc::new(Limiter::new(Limit::per_second(0.0), 2));
+/// let passed = (0..5).filter(|_| limiter.allow()).count();
+/// assert_eq!(passed, 2, "the burst, and no more comes");
+/// ```
 ///
 /// In Go: `rate.Limiter`.
 pub struct Limiter {
@@ -184,12 +210,22 @@ impl Limiter {
 
     /// Whether one event may happen now; if so, a token is taken.
     ///
+    /// ```
+    /// use gosched::pipeline::rate::{Limit, Limiter};
+    ///
+    /// let limiter = Limiter::new(Limit::per_second(0.0), 1);
+    /// assert!(limiter.allow());
+    /// assert!(!limiter.allow());
+    /// ```
+    ///
     /// In Go: `Allow`.
     pub fn allow(&self) -> bool {
         self.allow_n(1)
     }
 
     /// Whether `n` events may happen now. Takes `n` tokens, or none.
+    ///
+    /// In Go: `AllowN` with the time of now.
     pub fn allow_n(&self, n: usize) -> bool {
         let mut bucket = lock(&self.bucket);
         // The time is asked for under the lock here and below, so that it does not go back between two callers.
@@ -197,11 +233,32 @@ impl Limiter {
     }
 
     /// Whether `n` events may happen at `now`.
+    ///
+    /// ```
+    /// use gosched::{pipeline::rate::{Limit, Limiter}, time::now};
+    /// use std::time::Duration;
+    ///
+    /// let (limiter, start) = (Limiter::new(Limit::per_second(10.0), 2), now());
+    /// assert!(limiter.allow_n_at(start, 2));
+    /// assert!(!limiter.allow_n_at(start, 1));
+    /// assert!(limiter.allow_n_at(start + Duration::from_millis(100), 1));
+    /// ```
+    ///
+    /// In Go: `AllowN`.
     pub fn allow_n_at(&self, now: Instant, n: usize) -> bool {
         lock(&self.bucket).reserve(now, n, Duration::ZERO).is_some()
     }
 
     /// Takes a token in advance, and tells when the event may happen.
+    ///
+    /// ```
+    /// use gosched::pipeline::rate::{Limit, Limiter};
+    ///
+    /// let limiter = Limiter::new(Limit::per_second(1000.0), 1);
+    /// for _ in 0..3 {
+    ///     gosched::time::sleep(limiter.reserve().delay());
+    /// }
+    /// ```
     ///
     /// In Go: `Reserve`.
     pub fn reserve(&self) -> Reservation<'_> {
@@ -221,12 +278,16 @@ impl Limiter {
     /// next.cancel(); // on second thoughts
     /// assert!(!limiter.reserve_n(6).is_ok());
     /// ```
+    ///
+    /// In Go: `ReserveN` with the time of now.
     pub fn reserve_n(&self, n: usize) -> Reservation<'_> {
         let mut bucket = lock(&self.bucket);
         Reservation { limiter: self, granted: bucket.reserve(Instant::now(), n, Duration::MAX) }
     }
 
     /// The same at `now`.
+    ///
+    /// In Go: `ReserveN`.
     pub fn reserve_n_at(&self, now: Instant, n: usize) -> Reservation<'_> {
         Reservation { limiter: self, granted: lock(&self.bucket).reserve(now, n, Duration::MAX) }
     }
@@ -236,6 +297,21 @@ impl Limiter {
     /// # Errors
     ///
     /// As [`wait_n`](Limiter::wait_n).
+    ///
+    /// # Cancellation
+    ///
+    /// By the context.
+    ///
+    /// ```
+    /// use gosched::context::{ContextError, background};
+    /// use gosched::pipeline::rate::{Limit, Limiter, WaitError};
+    ///
+    /// let limiter = Limiter::new(Limit::per_second(1.0), 1);
+    /// let ctx = background().with_cancel();
+    /// assert!(limiter.wait(&ctx).is_ok());
+    /// ctx.cancel();
+    /// assert_eq!(limiter.wait(&ctx), Err(WaitError::Context(ContextError::Canceled)));
+    /// ```
     ///
     /// In Go: `Wait`.
     #[track_caller]
@@ -251,6 +327,19 @@ impl Limiter {
     /// waiting, if `n` tokens never come or come too late for the context's deadline;
     /// [`Context`](WaitError::Context) if the context is done. In none of these are tokens lost.
     ///
+    /// # Cancellation
+    ///
+    /// By the context.
+    ///
+    /// ```
+    /// use gosched::context::background;
+    /// use gosched::pipeline::rate::{Limit, Limiter, WaitError};
+    ///
+    /// let limiter = Limiter::new(Limit::per_second(1000.0), 5);
+    /// assert!(limiter.wait_n(&background(), 5).is_ok());
+    /// assert_eq!(limiter.wait_n(&background(), 6), Err(WaitError::ExceedsBurst { n: 6, burst: 5 }));
+    /// ```
+    ///
     /// In Go: `WaitN`.
     #[track_caller]
     pub fn wait_n(&self, ctx: &Context, n: usize) -> Result<(), WaitError> {
@@ -258,6 +347,8 @@ impl Limiter {
     }
 
     /// The async form of [`wait`](Limiter::wait).
+    ///
+    /// In Go: nothing; `Wait` blocks.
     pub fn wait_async<'a>(&'a self, ctx: &'a Context) -> LimiterWait<'a> {
         self.wait_n_async(ctx, 1)
     }
@@ -280,42 +371,67 @@ impl Limiter {
     }
 
     /// The tokens that are there now; negative if some were taken in advance.
+    ///
+    /// In Go: `Tokens`.
     pub fn tokens(&self) -> f64 {
         let bucket = lock(&self.bucket);
         bucket.at(Instant::now())
     }
 
     /// The tokens at `now`.
+    ///
+    /// In Go: `TokensAt`.
     pub fn tokens_at(&self, now: Instant) -> f64 {
         lock(&self.bucket).at(now)
     }
 
     /// The limit.
+    ///
+    /// In Go: `Limit`.
     pub fn limit(&self) -> Limit {
         lock(&self.bucket).limit
     }
 
     /// How many tokens the bucket holds: the most events that may happen at once.
+    ///
+    /// In Go: `Burst`.
     pub fn burst(&self) -> usize {
         lock(&self.bucket).burst
     }
 
     /// Sets another limit. What has come in up to now came at the old one; reservations keep their times.
+    ///
+    /// ```
+    /// use gosched::pipeline::rate::{Limit, Limiter};
+    ///
+    /// let limiter = Limiter::new(Limit::per_second(0.0), 0);
+    /// assert!(!limiter.allow());
+    /// limiter.set_limit(Limit::INF);
+    /// assert!(limiter.allow());
+    /// ```
+    ///
+    /// In Go: `SetLimit`.
     pub fn set_limit(&self, limit: Limit) {
         lock(&self.bucket).set_limit(Instant::now(), limit);
     }
 
     /// The same at `now`.
+    ///
+    /// In Go: `SetLimitAt`.
     pub fn set_limit_at(&self, now: Instant, limit: Limit) {
         lock(&self.bucket).set_limit(now, limit);
     }
 
     /// Sets another burst. Tokens beyond it are lost with the next look at the time.
+    ///
+    /// In Go: `SetBurst`.
     pub fn set_burst(&self, burst: usize) {
         lock(&self.bucket).set_burst(Instant::now(), burst);
     }
 
     /// The same at `now`.
+    ///
+    /// In Go: `SetBurstAt`.
     pub fn set_burst_at(&self, now: Instant, burst: usize) {
         lock(&self.bucket).set_burst(now, burst);
     }
@@ -357,57 +473,26 @@ impl fmt::Debug for Limiter {
     }
 }
 
-/// Tokens that were taken in advance; from [`Limiter::reserve`].
-///
-/// Dropping it keeps them taken: the event is expected to happen. [`cancel`](Reservation::cancel) gives them back.
-///
-/// In Go: `rate.Reservation`.
-#[derive(Clone, Debug)]
-#[must_use = "it tells when the event may happen"]
-pub struct Reservation<'a> {
-    limiter: &'a Limiter,
-    granted: Option<Granted>,
-}
-
-impl Reservation<'_> {
-    /// Whether tokens were taken: they are not if there are more to take than the bucket holds.
-    pub fn is_ok(&self) -> bool {
-        self.granted.is_some()
-    }
-
-    /// How long to wait until the event may happen; [`Duration::MAX`] is for ever.
-    pub fn delay(&self) -> Duration {
-        self.delay_from(Instant::now())
-    }
-
-    /// How long to wait from `now` on.
-    pub fn delay_from(&self, now: Instant) -> Duration {
-        match self.granted {
-            Some(Granted { at: Some(at), .. }) => at.saturating_duration_since(now),
-            _ => Duration::MAX,
-        }
-    }
-
-    /// The event will not happen: gives the tokens back, as far as later reservations were not made on the ground
-    /// that they are taken. Does nothing once the event could have happened.
-    pub fn cancel(self) {
-        self.cancel_at(Instant::now());
-    }
-
-    /// The same at `now`.
-    pub fn cancel_at(self, now: Instant) {
-        if let Some(granted) = &self.granted {
-            lock(&self.limiter.bucket).restore(now, granted);
-        }
-    }
-}
-
 /// Waits for tokens; from [`Limiter::wait_n_async`].
 ///
 /// # Cancellation
 ///
 /// Dropping it gives the tokens that it waits for back, as [`Reservation::cancel`] does. One that was never polled
 /// has taken none.
+///
+/// # Example
+///
+/// ```
+/// use gosched::{context::background, time::{Elapsed, timeout}};
+/// use gosched::pipeline::rate::{Limit, Limiter};
+/// use std::time::Duration;
+///
+/// let hourly = Limit::every(Duration::from_secs(3600));
+/// let (limiter, ctx) = (Limiter::new(hourly, 1), background());
+/// assert!(limiter.allow());
+/// assert!(matches!(timeout(Duration::from_millis(1), limiter.wait_async(&ctx)), Err(Elapsed)));
+/// assert!(limiter.tokens() >= 0.0, "what it waited for has been given back");
+/// ```
 #[must_use = "a future does nothing until it is polled"]
 pub struct LimiterWait<'a> {
     limiter: &'a Limiter,

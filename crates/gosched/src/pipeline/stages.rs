@@ -31,6 +31,8 @@ use std::task::Poll;
 /// # Panics
 ///
 /// As [`go`](crate::go) if no goroutine can be started. A panic of the iterator reaches the consumer.
+///
+/// In Go: a goroutine that sends in a loop, with a `select` on `ctx.Done()`.
 #[track_caller]
 pub fn source<I>(ctx: &Context, items: I) -> Receiver<I::Item>
 where
@@ -196,6 +198,8 @@ where
 /// # Panics
 ///
 /// As [`stage`].
+///
+/// In Go: `conc/iter.Map`, which has no context and works through a slice.
 #[track_caller]
 pub fn par_map<I, U, F>(ctx: &Context, n: usize, items: I, f: F) -> IntoIter<U>
 where
@@ -210,6 +214,19 @@ where
 }
 
 /// [`par_map`] with the results in the order in which they are ready.
+///
+/// ```
+/// use gosched::{context::background, pipeline::par_map_unordered};
+///
+/// gosched::run(|| {
+///     let lengths = par_map_unordered(&background(), 4, ["a", "list", "of", "words"], str::len);
+///     assert_eq!(lengths.sum::<usize>(), 12);
+/// });
+/// ```
+///
+/// # Panics
+///
+/// As [`stage`](stage()).
 #[track_caller]
 pub fn par_map_unordered<I, U, F>(ctx: &Context, n: usize, items: I, f: F) -> IntoIter<U>
 where
@@ -273,6 +290,8 @@ pub fn merge<T: Send + 'static>(ctx: &Context, inputs: impl IntoIterator<Item = 
 /// # Panics
 ///
 /// As [`go`](crate::go) if no goroutine can be started.
+///
+/// In Go: several goroutines that receive from one channel.
 #[track_caller]
 pub fn fan_out<T: Send + 'static>(ctx: &Context, n: usize, rx: Receiver<T>) -> Vec<Receiver<T>> {
     let one = merge(ctx, [rx]);
@@ -300,6 +319,8 @@ pub fn fan_out<T: Send + 'static>(ctx: &Context, n: usize, rx: Receiver<T>) -> V
 ///
 /// As [`go`](crate::go) if no goroutine can be started. A panic from above, or of `clone`, is raised by the first of
 /// the receivers; the others raise its text.
+///
+/// In Go: nothing; a goroutine with a `select` for each copy.
 #[track_caller]
 pub fn tee<T: Clone + Send + 'static>(ctx: &Context, n: usize, rx: Receiver<T>) -> Vec<Receiver<T>> {
     let ctx = ctx.clone();

@@ -17,6 +17,17 @@ const WORKERS: &str = "GOSCHED_WORKERS";
 const OS_THREADS: &str = "GOSCHED_OS_THREADS";
 
 /// Settings of a [`Runtime`].
+///
+/// ```
+/// use gosched::runtime::Builder;
+///
+/// let settings: Builder = gosched::Runtime::builder().workers(2).name("server");
+/// let runtime = settings.build()?;
+/// assert_eq!(runtime.run(|| 6 * 7), 42);
+/// # std::io::Result::Ok(())
+/// ```
+///
+/// In Go: `GOMAXPROCS` and other environment variables.
 #[derive(Clone, Debug)]
 #[must_use = "a builder does nothing until it builds"]
 pub struct Builder {
@@ -65,6 +76,16 @@ impl Builder {
     /// Gives each goroutine an OS thread of its own, which passes a baton: slow, and without any interleaving
     /// of goroutines on one thread. For diagnosis, for sanitizers, and for code that must have it. The
     /// environment variable `GOSCHED_OS_THREADS=1` does the same for every runtime of a program.
+    ///
+    /// ```
+    /// let runtime = gosched::Runtime::builder().os_threads().build()?;
+    /// let (main, other) = runtime.run(|| {
+    ///     let id = || std::thread::current().id();
+    ///     (id(), gosched::go(id).join().unwrap())
+    /// });
+    /// assert_ne!(main, other);
+    /// # std::io::Result::Ok(())
+    /// ```
     pub fn os_threads(mut self) -> Self {
         self.os_threads = true;
         self
@@ -72,6 +93,17 @@ impl Builder {
 
     /// Gives the runtime's goroutines this clock to live by, instead of the machine's: all that waits for a time,
     /// in the whole library, waits for this one. For tests; see [`time::clock`](crate::time::clock).
+    ///
+    /// ```
+    /// use gosched::time::{clock::Clock, now};
+    ///
+    /// let clock = Clock::manual();
+    /// let runtime = gosched::Runtime::builder().clock(&clock).build()?;
+    /// assert_eq!(runtime.run(now), clock.now());
+    /// # std::io::Result::Ok(())
+    /// ```
+    ///
+    /// In Go: `synctest.Test`, for the goroutines of one test.
     pub fn clock(mut self, clock: &Clock) -> Self {
         self.clock = Some(clock.clone());
         self
@@ -92,6 +124,15 @@ impl Builder {
     ///   computes a thread-local's address once per function.
     ///
     /// A blocking call is anything in this library that may wait, whoever calls it, including destructors.
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// // SAFETY: the goroutines below hold nothing that is bound to a thread.
+    /// let runtime = unsafe { gosched::Runtime::builder().migrate() }.build()?;
+    /// assert_eq!(runtime.run(|| gosched::go(|| 7).join().unwrap()), 7);
+    /// # std::io::Result::Ok(())
+    /// ```
     pub unsafe fn migrate(mut self) -> Self {
         self.migrate = true;
         self
@@ -104,6 +145,14 @@ impl Builder {
     /// `InvalidInput` for zero workers, more than 65,535, a `GOSCHED_WORKERS` that is not a number, or a stack
     /// size that [`goroutine::Builder::spawn`](crate::goroutine::Builder::spawn) would refuse; the system's error
     /// when a thread or a stack cannot be had.
+    ///
+    /// ```
+    /// use std::io::ErrorKind;
+    ///
+    /// assert!(gosched::Runtime::builder().workers(1).build().is_ok());
+    /// let none = gosched::Runtime::builder().workers(0).build();
+    /// assert_eq!(none.unwrap_err().kind(), ErrorKind::InvalidInput);
+    /// ```
     pub fn build(self) -> io::Result<Runtime> {
         let config = Config {
             workers: self.count_workers()?,
@@ -129,6 +178,18 @@ impl Builder {
     /// # Errors
     ///
     /// As [`Builder::build`]; `AlreadyExists` if there is one, be it because somebody has used it already.
+    ///
+    /// ```standalone_crate
+    /// use std::io::ErrorKind;
+    ///
+    /// gosched::Runtime::builder().workers(1).build_global()?;
+    /// assert_eq!(gosched::go(|| 7).join().unwrap(), 7);
+    /// let second = gosched::Runtime::builder().build_global();
+    /// assert_eq!(second.unwrap_err().kind(), ErrorKind::AlreadyExists);
+    /// # std::io::Result::Ok(())
+    /// ```
+    ///
+    /// In Go: nothing; the one runtime is there when the program starts.
     pub fn build_global(self) -> io::Result<()> {
         default::build(self)
     }

@@ -10,6 +10,18 @@ use std::sync::Arc;
 
 /// A reference to a runtime, cheap to clone. It does not keep the runtime from being shut down: afterwards
 /// starting goroutines fails.
+///
+/// ```
+/// use gosched::runtime::Handle;
+///
+/// gosched::run(|| {
+///     let handle = Handle::current();
+///     let thread = std::thread::spawn(move || handle.go(|| 7).join().unwrap());
+///     assert_eq!(gosched::blocking(|| thread.join()).unwrap(), 7);
+/// });
+/// ```
+///
+/// In Go: nothing; there is one runtime, and every thread is in it.
 #[derive(Clone)]
 pub struct Handle {
     scheduler: Arc<dyn Schedule>,
@@ -25,6 +37,15 @@ impl Handle {
     /// # Panics
     ///
     /// When there is none; [`Handle::try_current`] returns `None` then.
+    ///
+    /// ```
+    /// use gosched::runtime::Handle;
+    ///
+    /// gosched::run(|| {
+    ///     Handle::current().go(|| ()).join().unwrap();
+    /// });
+    /// assert!(Handle::try_current().is_none());
+    /// ```
     #[track_caller]
     pub fn current() -> Self {
         Self::try_current().expect("this thread runs no goroutine and has entered no runtime")
@@ -38,6 +59,15 @@ impl Handle {
     /// Makes this runtime the one that goroutines started on this thread go to, until the guard is dropped.
     ///
     /// Has no effect inside a goroutine, whose own runtime comes first.
+    ///
+    /// ```
+    /// let runtime = gosched::Runtime::new()?;
+    /// let handle = runtime.handle();
+    /// let guard = handle.enter();
+    /// assert_eq!(gosched::go(gosched::num_goroutine).join().unwrap(), 1);
+    /// drop(guard);
+    /// # std::io::Result::Ok(())
+    /// ```
     pub fn enter(&self) -> EnterGuard<'_> {
         target::enter(self.scheduler.clone());
         EnterGuard { scheduler: self.scheduler.clone(), handle: PhantomData }
@@ -48,6 +78,13 @@ impl Handle {
     /// # Panics
     ///
     /// When the runtime has been shut down, or has no stack left.
+    ///
+    /// ```
+    /// let runtime = gosched::Runtime::new()?;
+    /// let handle = runtime.handle();
+    /// assert_eq!(handle.go(|| 7).join().unwrap(), 7);
+    /// # std::io::Result::Ok(())
+    /// ```
     #[track_caller]
     pub fn go<F, T>(&self, f: F) -> JoinHandle<T>
     where
@@ -64,6 +101,12 @@ impl Handle {
     /// # Panics
     ///
     /// When the runtime has been shut down.
+    ///
+    /// ```
+    /// let runtime = gosched::Runtime::new()?;
+    /// assert_eq!(runtime.handle().go_async(async { 7 }).join().unwrap(), 7);
+    /// # std::io::Result::Ok(())
+    /// ```
     #[track_caller]
     pub fn go_async<F>(&self, future: F) -> JoinHandle<F::Output>
     where
@@ -90,6 +133,18 @@ impl fmt::Debug for Handle {
 }
 
 /// Keeps a runtime entered on this thread. Made by [`Handle::enter`].
+///
+/// ```
+/// use gosched::runtime::{EnterGuard, Handle};
+///
+/// let runtime = gosched::Runtime::new()?;
+/// let handle = runtime.handle();
+/// let guard: EnterGuard<'_> = handle.enter();
+/// assert!(Handle::try_current().is_some());
+/// drop(guard);
+/// assert!(Handle::try_current().is_none());
+/// # std::io::Result::Ok(())
+/// ```
 #[must_use = "the runtime is left when the guard is dropped"]
 pub struct EnterGuard<'a> {
     scheduler: Arc<dyn Schedule>,

@@ -62,6 +62,12 @@ impl Runtime {
     /// # Errors
     ///
     /// As [`Builder::build`].
+    ///
+    /// ```
+    /// let runtime = gosched::Runtime::new()?;
+    /// assert_eq!(runtime.run(|| 6 * 7), 42);
+    /// # std::io::Result::Ok(())
+    /// ```
     pub fn new() -> std::io::Result<Self> {
         Builder::new().build()
     }
@@ -74,6 +80,18 @@ impl Runtime {
     /// A panic of `f` is passed on. Panics when called by a goroutine: start another goroutine, or a
     /// [`scope`](crate::scope), instead. If `f` calls [`goexit`](crate::goexit), it panics once all other
     /// goroutines have ended.
+    ///
+    /// # Cancellation
+    ///
+    /// Cannot be told to stop.
+    ///
+    /// ```
+    /// let runtime = gosched::Runtime::builder().workers(1).build()?;
+    /// let word = String::from("gopher");
+    /// assert_eq!(runtime.run(|| word.len()), 6);
+    /// assert_eq!(runtime.run(gosched::num_goroutine), 1, "main is one");
+    /// # std::io::Result::Ok(())
+    /// ```
     #[track_caller]
     pub fn run<F, T>(&self, f: F) -> T
     where
@@ -111,6 +129,12 @@ impl Runtime {
     }
 
     /// A handle on this runtime, for other threads.
+    ///
+    /// ```
+    /// let runtime = gosched::Runtime::new()?;
+    /// assert_eq!(runtime.handle().go(|| 7).join().unwrap(), 7);
+    /// # std::io::Result::Ok(())
+    /// ```
     pub fn handle(&self) -> Handle {
         Handle::new(self.shared.keep())
     }
@@ -140,6 +164,10 @@ impl fmt::Debug for Runtime {
 ///
 /// A panic of `f` is passed on. Panics when called by a goroutine, and when the runtime cannot be built (no
 /// threads, no memory).
+///
+/// # Cancellation
+///
+/// Cannot be told to stop.
 ///
 /// # Examples
 ///

@@ -43,6 +43,11 @@ use std::time::{Duration, Instant};
 /// assert_eq!(first(&[rx1, rx2]), Some(7));
 /// ```
 ///
+/// # Cancellation
+///
+/// A blocking select cannot be told to stop: give it an operation more, such as a receive from `ctx.done()`, or
+/// use the forms with a time limit. Operations that are not chosen lose nothing.
+///
 /// In Go: `reflect.Select`.
 pub struct Select<'a> {
     entries: Vec<Entry<'a>>,
@@ -87,6 +92,20 @@ impl<'a> Select<'a> {
     }
 
     /// An empty list of which the first ready operation is chosen.
+    ///
+    /// ```
+    /// use gosched::{Select, chan::unbounded};
+    ///
+    /// let (tx, rx) = unbounded();
+    /// tx.send(1).unwrap();
+    /// let mut select = Select::new_biased();
+    /// let (first, _second) = (select.recv(&rx), select.send(&tx));
+    /// let operation = select.select();
+    /// assert_eq!(operation.index(), first, "both were ready");
+    /// assert_eq!(operation.recv(&rx), Ok(1));
+    /// ```
+    ///
+    /// In Go: nothing; a select there is always fair.
     pub fn new_biased() -> Self {
         Self { biased: true, ..Self::new() }
     }
@@ -99,6 +118,17 @@ impl<'a> Select<'a> {
     }
 
     /// Adds a send and returns its number.
+    ///
+    /// ```
+    /// use gosched::{Select, chan::bounded};
+    ///
+    /// let (tx, rx) = bounded(1);
+    /// let mut select = Select::new();
+    /// assert_eq!((select.send(&tx), select.recv(&rx)), (0, 1));
+    /// let operation = select.select();
+    /// assert_eq!(operation.index(), 0, "there is a place, and nothing to receive");
+    /// operation.send(&tx, "hello").unwrap();
+    /// ```
     pub fn send<T>(&mut self, s: &'a Sender<T>) -> usize {
         self.add(s, std::ptr::from_ref(s).cast())
     }
@@ -113,6 +143,20 @@ impl<'a> Select<'a> {
     /// # Panics
     ///
     /// If there is no operation with this number, or not any more.
+    ///
+    /// ```
+    /// use gosched::{Select, chan::unbounded};
+    ///
+    /// let ((tx1, rx1), (tx2, rx2)) = (unbounded(), unbounded());
+    /// tx1.send(1).unwrap();
+    /// tx2.send(2).unwrap();
+    /// let mut select = Select::new();
+    /// let (first, second) = (select.recv(&rx1), select.recv(&rx2));
+    /// select.remove(first);
+    /// assert_eq!(select.ready(), second);
+    /// ```
+    ///
+    /// In Go: set the case's `Chan` to the zero `Value`.
     pub fn remove(&mut self, index: usize) {
         assert!(index < self.next_index, "index out of bounds; {index} >= {}", self.next_index);
         let at = self.entries.iter().position(|entry| entry.index == index);
@@ -162,6 +206,19 @@ impl<'a> Select<'a> {
     /// # Errors
     ///
     /// [`TrySelectError`] if there was an instant at which none was ready.
+    ///
+    /// ```
+    /// use gosched::{Select, TrySelectError, chan::unbounded};
+    ///
+    /// let (tx, rx) = unbounded();
+    /// let mut select = Select::new();
+    /// select.recv(&rx);
+    /// assert!(matches!(select.try_select(), Err(TrySelectError)));
+    /// tx.send(7).unwrap();
+    /// assert_eq!(select.try_select().unwrap().recv(&rx), Ok(7));
+    /// ```
+    ///
+    /// In Go: `reflect.Select` with a `SelectDefault` case.
     #[track_caller]
     pub fn try_select(&mut self) -> Result<SelectedOperation<'a>, TrySelectError> {
         self.choose(Limit::Try).ok_or(TrySelectError)
@@ -172,6 +229,20 @@ impl<'a> Select<'a> {
     /// # Panics
     ///
     /// If the list is empty.
+    ///
+    /// # Cancellation
+    ///
+    /// Cannot be told to stop; see the [type](Select).
+    ///
+    /// ```
+    /// use gosched::{Select, chan::unbounded};
+    ///
+    /// let (tx, rx) = unbounded();
+    /// tx.send(7).unwrap();
+    /// let mut select = Select::new();
+    /// select.recv(&rx);
+    /// assert_eq!(select.select().recv(&rx), Ok(7));
+    /// ```
     #[track_caller]
     pub fn select(&mut self) -> SelectedOperation<'a> {
         self.assert_not_empty();
@@ -183,6 +254,18 @@ impl<'a> Select<'a> {
     /// # Errors
     ///
     /// [`SelectTimeoutError`] when the time is up.
+    ///
+    /// ```
+    /// use gosched::{Select, SelectTimeoutError, chan::unbounded};
+    /// use std::time::Duration;
+    ///
+    /// let (_tx, rx) = unbounded::<i32>();
+    /// let mut select = Select::new();
+    /// select.recv(&rx);
+    /// assert!(matches!(select.select_timeout(Duration::from_millis(1)), Err(SelectTimeoutError)));
+    /// ```
+    ///
+    /// In Go: `reflect.Select` with a case for `time.After(d)`.
     #[track_caller]
     pub fn select_timeout(&mut self, timeout: Duration) -> Result<SelectedOperation<'a>, SelectTimeoutError> {
         match now().checked_add(timeout) {
@@ -196,6 +279,8 @@ impl<'a> Select<'a> {
     /// # Errors
     ///
     /// [`SelectTimeoutError`] when the time is up.
+    ///
+    /// As [`select_timeout`](Select::select_timeout), also in Go.
     #[track_caller]
     pub fn select_deadline(
         &mut self,
@@ -209,6 +294,17 @@ impl<'a> Select<'a> {
     /// # Errors
     ///
     /// [`TryReadyError`] if there was an instant at which none was ready.
+    ///
+    /// ```
+    /// use gosched::{Select, TryReadyError, chan::unbounded};
+    ///
+    /// let (tx, rx) = unbounded();
+    /// let mut select = Select::new();
+    /// let receive = select.recv(&rx);
+    /// assert_eq!(select.try_ready(), Err(TryReadyError));
+    /// tx.send(7).unwrap();
+    /// assert_eq!(select.try_ready(), Ok(receive));
+    /// ```
     #[track_caller]
     pub fn try_ready(&mut self) -> Result<usize, TryReadyError> {
         self.watch(Limit::Try).ok_or(TryReadyError)
@@ -219,6 +315,24 @@ impl<'a> Select<'a> {
     /// # Panics
     ///
     /// If the list is empty.
+    ///
+    /// # Cancellation
+    ///
+    /// Cannot be told to stop; see the [type](Select).
+    ///
+    /// ```
+    /// use gosched::{Select, chan::unbounded};
+    ///
+    /// let (tx, rx) = unbounded();
+    /// tx.send(7).unwrap();
+    /// let mut select = Select::new();
+    /// select.recv(&rx);
+    /// assert_eq!(select.ready(), 0);
+    /// // Somebody else might have been faster.
+    /// assert_eq!(rx.try_recv(), Ok(7));
+    /// ```
+    ///
+    /// In Go: nothing; a select there also does what it has chosen.
     #[track_caller]
     pub fn ready(&mut self) -> usize {
         self.assert_not_empty();
@@ -230,6 +344,16 @@ impl<'a> Select<'a> {
     /// # Errors
     ///
     /// [`ReadyTimeoutError`] when the time is up.
+    ///
+    /// ```
+    /// use gosched::{ReadyTimeoutError, Select, chan::unbounded};
+    /// use std::time::Duration;
+    ///
+    /// let (_tx, rx) = unbounded::<i32>();
+    /// let mut select = Select::new();
+    /// select.recv(&rx);
+    /// assert_eq!(select.ready_timeout(Duration::from_millis(1)), Err(ReadyTimeoutError));
+    /// ```
     #[track_caller]
     pub fn ready_timeout(&mut self, timeout: Duration) -> Result<usize, ReadyTimeoutError> {
         match now().checked_add(timeout) {
@@ -278,6 +402,24 @@ impl fmt::Debug for Select<'_> {
 /// # Panics
 ///
 /// When dropped without being completed; what it had been given goes back to the channel.
+///
+/// # Example
+///
+/// ```
+/// use gosched::{Select, SelectedOperation, chan::unbounded};
+///
+/// let (tx, rx) = unbounded();
+/// tx.send(7).unwrap();
+/// let mut select = Select::new();
+/// let receive = select.recv(&rx);
+/// let operation: SelectedOperation<'_> = select.select();
+/// match operation.index() {
+///     index if index == receive => assert_eq!(operation.recv(&rx), Ok(7)),
+///     _ => unreachable!(),
+/// }
+/// ```
+///
+/// In Go: what `reflect.Select` returns; there the operation has been done.
 #[must_use]
 pub struct SelectedOperation<'a> {
     source: &'a dyn Selectable,

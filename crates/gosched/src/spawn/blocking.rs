@@ -141,6 +141,21 @@ struct Made<T> {
 /// A call on a thread that may block, as a future. Made by [`blocking_async`].
 ///
 /// Dropping it does not stop the call; its result is then dropped.
+///
+/// # Cancellation
+///
+/// Dropping it does not stop the call; its result is then dropped.
+///
+/// # Example
+///
+/// ```
+/// use gosched::goroutine::Blocking;
+///
+/// let call: Blocking<usize> = gosched::blocking_async(|| "a call into C, say".len());
+/// assert_eq!(gosched::wait(call), 18);
+/// ```
+///
+/// In Go: nothing; every call may block.
 #[must_use = "the result is lost if the future is not awaited"]
 pub struct Blocking<T> {
     made: Arc<Made<T>>,
@@ -165,6 +180,8 @@ impl<T> fmt::Debug for Blocking<T> {
 /// ```
 /// assert_eq!(gosched::wait(gosched::blocking_async(|| 6 * 7)), 42);
 /// ```
+///
+/// In Go: nothing; every call may block.
 pub fn blocking_async<F, T>(f: F) -> Blocking<T>
 where
     F: FnOnce() -> T + Send + 'static,

@@ -59,6 +59,14 @@ impl Builder {
     ///
     /// `InvalidInput` for a stack size below 16 KiB or beyond reason; `OutOfMemory` when no stack can be had;
     /// another error when the runtime has been shut down, or the default runtime cannot be started.
+    ///
+    /// ```
+    /// use gosched::goroutine::Builder;
+    ///
+    /// assert_eq!(Builder::new().spawn(|| 1)?.join().unwrap(), 1);
+    /// assert!(Builder::new().stack_size(1).spawn(|| 1).is_err());
+    /// # std::io::Result::Ok(())
+    /// ```
     #[track_caller]
     pub fn spawn<F, T>(self, f: F) -> io::Result<JoinHandle<T>>
     where
@@ -73,6 +81,12 @@ impl Builder {
     /// # Errors
     ///
     /// As for [`Builder::spawn`].
+    ///
+    /// ```
+    /// let handle = gosched::goroutine::Builder::new().name("lookup").spawn_async(async { 7 })?;
+    /// assert_eq!(handle.join().unwrap(), 7);
+    /// # std::io::Result::Ok(())
+    /// ```
     #[track_caller]
     pub fn spawn_async<F>(self, future: F) -> io::Result<JoinHandle<F::Output>>
     where

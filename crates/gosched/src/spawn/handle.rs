@@ -21,6 +21,24 @@ use std::thread;
 /// down before it ended, a [`ShutDown`](crate::goroutine::ShutDown).
 ///
 /// Go has no counterpart; a channel or a `sync.WaitGroup` does this job there.
+///
+/// # Cancellation
+///
+/// A wait by reference (`(&mut handle).await`, `ctx.wait(&mut handle)`) may be given up at any moment, and taken
+/// up again. The goroutine is not stopped: tell it to, by a context for instance.
+///
+/// # Example
+///
+/// ```
+/// use gosched::{chan, go, time::{Elapsed, timeout}};
+/// use std::time::Duration;
+///
+/// let (tx, rx) = chan::bounded(0);
+/// let mut handle = go(move || rx.recv().unwrap());
+/// assert!(matches!(timeout(Duration::from_millis(1), &mut handle), Err(Elapsed)));
+/// tx.send(7).unwrap();
+/// assert_eq!(handle.join().unwrap(), 7);
+/// ```
 pub struct JoinHandle<T> {
     task: TaskRef,
     id: u64,
@@ -52,6 +70,10 @@ impl<T> JoinHandle<T> {
     ///
     /// The payload of its panic; see [`JoinHandle`] for the other two.
     ///
+    /// # Cancellation
+    ///
+    /// Cannot be told to stop; `ctx.wait(&mut handle)` can.
+    ///
     /// # Examples
     ///
     /// ```
@@ -67,6 +89,14 @@ impl<T> JoinHandle<T> {
     }
 
     /// Whether the goroutine has ended. `join` returns at once then.
+    ///
+    /// ```
+    /// let handle = gosched::go(|| ());
+    /// while !handle.is_finished() {
+    ///     std::thread::yield_now();
+    /// }
+    /// handle.join().unwrap();
+    /// ```
     pub fn is_finished(&self) -> bool {
         self.task.join.is_done()
     }

@@ -7,6 +7,17 @@ use std::fmt;
 use std::sync::Arc;
 
 /// Who runs here: an id and perhaps a name.
+///
+/// ```
+/// use gosched::goroutine::{Builder, Goroutine};
+///
+/// let named = Builder::new().name("worker").spawn(gosched::current)?;
+/// let who: Goroutine = named.join().unwrap();
+/// assert_eq!(who.name(), Some("worker"));
+/// # std::io::Result::Ok(())
+/// ```
+///
+/// Go keeps its ids to itself.
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct Goroutine {
     id: u64,
@@ -52,6 +63,10 @@ pub fn current() -> Goroutine {
 ///
 /// 0 on a thread that is in no runtime.
 ///
+/// ```
+/// gosched::run(|| assert_eq!(gosched::num_goroutine(), 1));
+/// ```
+///
 /// In Go: `runtime.NumGoroutine`.
 pub fn num_goroutine() -> usize {
     target::existing().map_or(0, |scheduler| scheduler.live())
@@ -70,6 +85,15 @@ pub fn num_goroutine() -> usize {
 /// # Panics
 ///
 /// With an ordinary panic on a thread that runs no goroutine.
+///
+/// # Example
+///
+/// ```
+/// use gosched::goroutine::Goexit;
+///
+/// let ended = gosched::go(|| gosched::goexit()).join().unwrap_err();
+/// assert!(ended.is::<Goexit>());
+/// ```
 ///
 /// In Go: `runtime.Goexit`.
 pub fn goexit() -> ! {

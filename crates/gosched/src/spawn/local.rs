@@ -35,6 +35,22 @@ thread_local! {
 /// goroutine has one, too.
 ///
 /// `T` must be `Send`, since a goroutine may go on on another thread.
+///
+/// ```
+/// use gosched::LocalKey;
+/// use std::cell::Cell;
+///
+/// gosched::goroutine_local! {
+///     static COUNT: Cell<u32> = Cell::new(0);
+/// }
+/// fn next(key: &'static LocalKey<Cell<u32>>) -> u32 {
+///     key.with(|count| count.replace(count.get() + 1))
+/// }
+/// assert_eq!((next(&COUNT), next(&COUNT)), (0, 1));
+/// assert_eq!(gosched::go(|| next(&COUNT)).join().unwrap(), 0, "it has its own");
+/// ```
+///
+/// In Go: nothing; contexts carry values there.
 pub struct LocalKey<T: 'static> {
     init: fn() -> T,
 }
@@ -59,6 +75,14 @@ impl<T: Send + 'static> LocalKey<T> {
     ///
     /// A panic of the initial expression or of `f` is passed on. On a thread whose thread-locals are being
     /// destroyed it panics.
+    ///
+    /// ```
+    /// gosched::goroutine_local! {
+    ///     static NAMES: std::cell::RefCell<Vec<&'static str>> = Default::default();
+    /// }
+    /// NAMES.with(|names| names.borrow_mut().push("gopher"));
+    /// assert_eq!(NAMES.with(|names| names.borrow().len()), 1);
+    /// ```
     pub fn with<R>(&'static self, f: impl FnOnce(&T) -> R) -> R {
         let value = match self.find() {
             Some(value) => value,

@@ -93,6 +93,16 @@ impl Data {
 }
 
 /// A scope in which goroutines may borrow. See [`scope()`].
+///
+/// ```
+/// use gosched::goroutine::Scope;
+///
+/// fn start<'scope>(s: &'scope Scope<'scope, '_>, word: &'scope str) {
+///     s.go(move || assert_eq!(word.len(), 6));
+/// }
+/// let word = String::from("gopher");
+/// gosched::scope(|s| start(s, &word));
+/// ```
 pub struct Scope<'scope, 'env: 'scope> {
     data: Arc<Data>,
     scope: PhantomData<&'scope mut &'scope ()>,
@@ -109,6 +119,17 @@ impl fmt::Debug for Scope<'_, '_> {
 type Packet<T> = Arc<Mutex<Option<T>>>;
 
 /// The right to wait for a goroutine of a scope. See [`Scope::go`].
+///
+/// ```
+/// use gosched::goroutine::ScopedJoinHandle;
+///
+/// let word = String::from("gopher");
+/// let length = gosched::scope(|s| {
+///     let handle: ScopedJoinHandle<'_, usize> = s.go(|| word.len());
+///     handle.join().unwrap()
+/// });
+/// assert_eq!(length, 6);
+/// ```
 pub struct ScopedJoinHandle<'scope, T> {
     handle: JoinHandle<()>,
     packet: Packet<T>,
@@ -130,6 +151,17 @@ impl<T> ScopedJoinHandle<'_, T> {
     /// # Errors
     ///
     /// The payload of its panic, which the scope then does not raise again.
+    ///
+    /// # Cancellation
+    ///
+    /// Cannot be told to stop.
+    ///
+    /// ```
+    /// let caught = gosched::scope(|s| s.go(|| std::panic::resume_unwind(Box::new("a child's"))).join());
+    /// assert!(caught.is_err(), "and the scope does not raise it again");
+    /// ```
+    ///
+    /// In Go: nothing; a channel or a `sync.WaitGroup` does this job there.
     #[track_caller]
     pub fn join(self) -> thread::Result<T> {
         self.handle.join()?;
@@ -199,6 +231,16 @@ impl<'scope> Scope<'scope, '_> {
     /// # Panics
     ///
     /// As [`crate::go`].
+    ///
+    /// ```
+    /// let (words, mut lengths) = (["one", "three"], [0; 2]);
+    /// gosched::scope(|s| {
+    ///     for (word, length) in words.iter().zip(&mut lengths) {
+    ///         s.go(move || *length = word.len());
+    ///     }
+    /// });
+    /// assert_eq!(lengths, [3, 5]);
+    /// ```
     #[track_caller]
     pub fn go<F, T>(&'scope self, f: F) -> ScopedJoinHandle<'scope, T>
     where

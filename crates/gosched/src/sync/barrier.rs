@@ -48,6 +48,11 @@ pub struct Barrier {
 }
 
 /// Whether a wait at a [`Barrier`] was that of the leader.
+///
+/// ```
+/// let alone = gosched::sync::Barrier::new(1);
+/// assert!(alone.wait().is_leader());
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct BarrierWaitResult(bool);
 
@@ -72,6 +77,18 @@ impl Barrier {
     }
 
     /// Waits until all have come.
+    ///
+    /// Cannot be told to stop: to give up, use [`wait_timeout`](Barrier::wait_timeout) or
+    /// `ctx.wait(barrier.wait_async())`.
+    ///
+    /// ```
+    /// let barrier = gosched::sync::Barrier::new(2);
+    /// let leaders = gosched::scope(|s| {
+    ///     let other = s.go(|| barrier.wait().is_leader());
+    ///     [barrier.wait().is_leader(), other.join().unwrap()]
+    /// });
+    /// assert!(leaders[0] != leaders[1], "one of the two leads");
+    /// ```
     #[track_caller]
     pub fn wait(&self) -> BarrierWaitResult {
         wait_for(WaitReason::BarrierWait, pin!(self.wait_async()))
@@ -79,6 +96,14 @@ impl Barrier {
 
     /// [`wait`](Barrier::wait) for at most `timeout`: `None` if not all had come by then, and this arrival is taken
     /// back. A timeout too large for the clock means for ever.
+    ///
+    /// ```
+    /// use gosched::sync::Barrier;
+    /// use std::time::Duration;
+    ///
+    /// let barrier = Barrier::new(2);
+    /// assert!(barrier.wait_timeout(Duration::from_millis(1)).is_none(), "nobody else has come");
+    /// ```
     #[track_caller]
     pub fn wait_timeout(&self, timeout: Duration) -> Option<BarrierWaitResult> {
         match crate::clock::now().checked_add(timeout) {
@@ -128,6 +153,16 @@ impl fmt::Debug for Barrier {
 /// # Cancellation
 ///
 /// Dropped before the leader has come it takes its arrival back.
+///
+/// ```
+/// use gosched::sync::Barrier;
+/// use gosched::time::{Elapsed, timeout};
+/// use std::time::Duration;
+///
+/// let barrier = Barrier::new(2);
+/// assert!(matches!(timeout(Duration::from_millis(1), barrier.wait_async()), Err(Elapsed)));
+/// assert!(barrier.wait_timeout(Duration::ZERO).is_none(), "the first one has gone again");
+/// ```
 #[must_use = "a future does nothing until it is polled"]
 pub struct BarrierWait<'a> {
     barrier: &'a Barrier,

@@ -27,6 +27,12 @@ use std::time::{Duration, Instant};
 /// - Notifying is allowed with the mutex held or not. Different waiters may use different mutexes.
 /// - What a notifier did before its call happens before the return of the wait it ends.
 ///
+/// # Cancellation
+///
+/// A wait whose time is over, or whose future is dropped, leaves the queue. A `notify_one` that had reached it
+/// goes to the next waiter, so no notification is lost. A blocking wait always takes the mutex again before it
+/// returns; a future that is dropped does not.
+///
 /// # Example
 ///
 /// ```
@@ -51,6 +57,14 @@ pub struct Condvar {
 }
 
 /// Whether a wait with a time limit ended by it.
+///
+/// ```
+/// use gosched::sync::{Condvar, Mutex};
+/// use std::time::Duration;
+///
+/// let (nobody, m) = (Condvar::new(), Mutex::new(()));
+/// assert!(nobody.wait_for(&mut m.lock(), Duration::from_millis(1)).timed_out());
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct WaitTimeoutResult(bool);
 
@@ -70,6 +84,27 @@ impl Condvar {
     /// Gives the mutex back, waits for a notification, and takes the mutex again.
     ///
     /// If the wait unwinds, the mutex is taken again first. In Go: `Cond.Wait`.
+    ///
+    /// # Cancellation
+    ///
+    /// Cannot be told to stop: use [`wait_for`](Condvar::wait_for), or `ctx.wait(condvar.wait_async(guard))`.
+    ///
+    /// ```
+    /// use gosched::sync::{Condvar, Mutex};
+    ///
+    /// let (stock, changed) = (Mutex::new(0), Condvar::new());
+    /// gosched::scope(|s| {
+    ///     s.go(|| {
+    ///         *stock.lock() += 1;
+    ///         changed.notify_one();
+    ///     });
+    ///     let mut stock = stock.lock();
+    ///     while *stock == 0 {
+    ///         changed.wait(&mut stock);
+    ///     }
+    ///     *stock -= 1;
+    /// });
+    /// ```
     #[track_caller]
     pub fn wait<T: ?Sized>(&self, guard: &mut MutexGuard<'_, T>) {
         let place = pin!(Place::new(self, raw(MutexGuard::mutex(guard))));
@@ -80,6 +115,8 @@ impl Condvar {
 
     /// [`wait`](Condvar::wait) until the condition is false: `condition` is asked first, and again after
     /// each notification, with the mutex held.
+    ///
+    /// In Go: the loop around `Cond.Wait`. For an example see the [type](Condvar).
     #[track_caller]
     pub fn wait_while<T: ?Sized>(
         &self,
@@ -96,6 +133,18 @@ impl Condvar {
     /// The mutex is taken again in either case, which may last longer than the timeout. A notification
     /// that comes at the same time wins: the result is `timed_out` only if none was used up. A timeout too
     /// large for the clock means for ever.
+    ///
+    /// ```
+    /// use gosched::sync::{Condvar, Mutex};
+    /// use std::time::Duration;
+    ///
+    /// let (m, changed) = (Mutex::new(7), Condvar::new());
+    /// let mut guard = m.lock();
+    /// assert!(changed.wait_for(&mut guard, Duration::from_millis(1)).timed_out());
+    /// assert_eq!(*guard, 7, "the mutex is ours again");
+    /// ```
+    ///
+    /// In Go: nothing; a wait for a `sync.Cond` has no limit.
     #[track_caller]
     pub fn wait_for<T: ?Sized>(&self, guard: &mut MutexGuard<'_, T>, timeout: Duration) -> WaitTimeoutResult {
         match crate::clock::now().checked_add(timeout) {
@@ -124,6 +173,16 @@ impl Condvar {
 
     /// [`wait_while`](Condvar::wait_while) for at most `timeout`; `timed_out` says that the condition still
     /// held then.
+    ///
+    /// ```
+    /// use gosched::sync::{Condvar, Mutex};
+    /// use std::time::Duration;
+    ///
+    /// let (ready, changed) = (Mutex::new(false), Condvar::new());
+    /// let mut guard = ready.lock();
+    /// let result = changed.wait_while_for(&mut guard, |ready| !*ready, Duration::from_millis(1));
+    /// assert!(result.timed_out() && !*guard);
+    /// ```
     #[track_caller]
     pub fn wait_while_for<T: ?Sized>(
         &self,
@@ -195,12 +254,22 @@ impl Condvar {
 
     /// Wakes the waiter that waits longest. False if nobody waits; the notification is not kept for later.
     ///
+    /// ```
+    /// let nobody = gosched::sync::Condvar::new();
+    /// assert!(!nobody.notify_one(), "it is not kept for later");
+    /// ```
+    ///
     /// In Go: `Cond.Signal`.
     pub fn notify_one(&self) -> bool {
         self.queue.notify_one()
     }
 
     /// Wakes all that wait now, each once; returns how many. In Go: `Cond.Broadcast`.
+    ///
+    /// ```
+    /// let nobody = gosched::sync::Condvar::new();
+    /// assert_eq!(nobody.notify_all(), 0);
+    /// ```
     pub fn notify_all(&self) -> usize {
         self.queue.notify_all()
     }
@@ -299,6 +368,24 @@ impl Drop for Relock<'_, '_, '_> {
 }
 
 /// Waits for a [`Condvar`] and gives the guard back; from [`Condvar::wait_async`].
+///
+/// # Cancellation
+///
+/// Dropped before the first poll it gives the mutex back, which it holds until then. Dropped later it leaves the
+/// queue, with the mutex not held; a `notify_one` that had reached it goes to the next waiter.
+///
+/// # Example
+///
+/// ```
+/// use gosched::sync::{Condvar, Mutex};
+/// use gosched::time::{Elapsed, timeout};
+/// use std::time::Duration;
+///
+/// let (m, changed) = (Mutex::new(()), Condvar::new());
+/// let limited = timeout(Duration::from_millis(1), changed.wait_async(m.lock()));
+/// assert!(matches!(limited, Err(Elapsed)));
+/// assert!(!m.is_locked());
+/// ```
 #[must_use = "a future does nothing until it is polled"]
 pub struct WaitAsync<'c, 'm, T: ?Sized> {
     /// Until the first poll.

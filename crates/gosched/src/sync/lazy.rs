@@ -104,6 +104,15 @@ impl<T: UnwindSafe + RefUnwindSafe, F: UnwindSafe> RefUnwindSafe for LazyLock<T,
 
 impl<T, F> LazyLock<T, F> {
     /// The value, if it is there. Does not make it and never waits or panics.
+    ///
+    /// ```
+    /// use gosched::sync::LazyLock;
+    ///
+    /// let lazy = LazyLock::new(|| 5);
+    /// assert_eq!(LazyLock::get(&lazy), None);
+    /// assert_eq!(*lazy, 5);
+    /// assert_eq!(LazyLock::get(&lazy), Some(&5));
+    /// ```
     pub fn get(this: &Self) -> Option<&T> {
         this.finished()?.ok()
     }
@@ -143,6 +152,19 @@ impl<T, F: FnOnce() -> T> LazyLock<T, F> {
     /// # Panics
     ///
     /// If the function panics or has panicked; see the type.
+    ///
+    /// # Cancellation
+    ///
+    /// Cannot be told to stop; `ctx.wait(LazyLock::force_async(&lazy))` can.
+    ///
+    /// ```
+    /// use gosched::sync::LazyLock;
+    ///
+    /// let lazy = LazyLock::new(|| "made".to_owned());
+    /// assert_eq!(LazyLock::force(&lazy), "made");
+    /// ```
+    ///
+    /// In Go: a call of the function that `sync.OnceValue` returns.
     #[inline]
     #[track_caller]
     pub fn force(this: &Self) -> &T {
@@ -226,6 +248,18 @@ impl<T: fmt::Debug, F> fmt::Debug for LazyLock<T, F> {
 /// # Cancellation
 ///
 /// Dropped while it waits it leaves no trace.
+///
+/// # Example
+///
+/// ```
+/// use gosched::sync::LazyLock;
+///
+/// let lazy = LazyLock::new(|| 6 * 7);
+/// gosched::wait(async {
+///     let value: &i32 = LazyLock::force_async(&lazy).await;
+///     assert_eq!(*value, 42);
+/// });
+/// ```
 #[must_use = "a future does nothing until it is polled"]
 pub struct ForceLazy<'a, T, F> {
     lazy: &'a LazyLock<T, F>,

@@ -137,6 +137,12 @@ where
 
     /// The value of `key` and true if there is one; else stores `value`, and returns it and false.
     ///
+    /// ```
+    /// let map = gosched::sync::Map::new();
+    /// assert_eq!(map.load_or_store("a", 1), (1, false));
+    /// assert_eq!(map.load_or_store("a", 2), (1, true));
+    /// ```
+    ///
     /// In Go: `LoadOrStore`.
     pub fn load_or_store(&self, key: K, value: V) -> (V, bool)
     where
@@ -150,6 +156,13 @@ where
     }
 
     /// Removes `key` and returns what it was.
+    ///
+    /// ```
+    /// let map = gosched::sync::Map::new();
+    /// map.store("a", 1);
+    /// assert_eq!(map.load_and_delete("a"), Some(1));
+    /// assert_eq!(map.load_and_delete("a"), None);
+    /// ```
     ///
     /// In Go: `LoadAndDelete`.
     pub fn load_and_delete<Q>(&self, key: &Q) -> Option<V>
@@ -171,6 +184,12 @@ where
     }
 
     /// Sets the value of `key` and returns what it was before.
+    ///
+    /// ```
+    /// let map = gosched::sync::Map::new();
+    /// assert_eq!(map.swap("a", 1), None);
+    /// assert_eq!(map.swap("a", 2), Some(1));
+    /// ```
     ///
     /// In Go: `Swap`.
     pub fn swap(&self, key: K, value: V) -> Option<V>
@@ -215,6 +234,13 @@ where
     }
 
     /// Removes `key` if its value is equal to `old`. False if it is not, or if there is none.
+    ///
+    /// ```
+    /// let map = gosched::sync::Map::new();
+    /// map.store("a", 1);
+    /// assert!(!map.compare_and_delete("a", &2));
+    /// assert!(map.compare_and_delete("a", &1));
+    /// ```
     ///
     /// In Go: `CompareAndDelete`.
     pub fn compare_and_delete<Q>(&self, key: &Q, old: &V) -> bool
@@ -275,6 +301,13 @@ where
     }
 
     /// Removes everything, at one instant: an operation that overlaps with it comes before or after as a whole.
+    ///
+    /// ```
+    /// let map = gosched::sync::Map::new();
+    /// map.store("a", 1);
+    /// map.clear();
+    /// assert_eq!(map.load("a"), None);
+    /// ```
     ///
     /// In Go: `Clear`.
     pub fn clear(&self) {

@@ -3,6 +3,23 @@
 //!
 //! Every type here works between goroutines, plain threads and async tasks of any executor, mixed on one
 //! object: a blocking method is `wait` on the future that the `_async` method returns.
+//!
+//! # Cancellation
+//!
+//! A blocking method has no way to be told to stop. Where a goroutine may have to give up, use a method with a time
+//! limit (`_timeout`, `_deadline`, `_for`, `_until`), or wait for the `_async` form of the method under a context:
+//!
+//! ```
+//! use gosched::context::{ContextError, background};
+//! use gosched::sync::Semaphore;
+//! use std::time::Duration;
+//!
+//! let full = Semaphore::new(0);
+//! let ctx = background().with_timeout(Duration::from_millis(1));
+//! assert_eq!(ctx.wait(full.acquire_async(1)), Err(ContextError::DeadlineExceeded));
+//! ```
+//!
+//! What is lost when a waiting future is dropped, each type says under "Cancellation". As a rule: nothing.
 
 pub mod atomic;
 mod barrier;

@@ -57,9 +57,30 @@ use std::time::{Duration, Instant};
 pub type Mutex<T> = lock_api::Mutex<RawMutex, T>;
 
 /// The right to use the data of a locked [`Mutex`]; unlocks when dropped.
+///
+/// ```
+/// use gosched::sync::{Mutex, MutexGuard};
+///
+/// let m = Mutex::new(1);
+/// let mut guard: MutexGuard<'_, i32> = m.lock();
+/// *guard += 1;
+/// // Lets whoever waits longest have it next.
+/// MutexGuard::unlock_fair(guard);
+/// assert_eq!(*m.lock(), 2);
+/// ```
+///
+/// In Go: nothing; who locks calls `Unlock`.
 pub type MutexGuard<'a, T> = lock_api::MutexGuard<'a, RawMutex, T>;
 
 /// A [`MutexGuard`] for a part of the data, from `MutexGuard::map`.
+///
+/// ```
+/// use gosched::sync::{MappedMutexGuard, Mutex, MutexGuard};
+///
+/// let m = Mutex::new((1, "one"));
+/// let name: MappedMutexGuard<'_, &str> = MutexGuard::map(m.lock(), |pair| &mut pair.1);
+/// assert_eq!(*name, "one");
+/// ```
 pub type MappedMutexGuard<'a, T> = lock_api::MappedMutexGuard<'a, RawMutex, T>;
 
 // SAFETY: the word is LOCKED from the moment somebody takes it until that one releases it or hands it over:
@@ -147,6 +168,20 @@ fn lock_until_slow(mutex: &RawMutex, deadline: Instant) -> bool {
 }
 
 /// The async form of locking, for [`Mutex`].
+///
+/// ```
+/// use gosched::sync::{LockAsync, Mutex};
+///
+/// // For what may be locked by async code.
+/// async fn count(hits: &impl LockAsync<Data = u32>) -> u32 {
+///     let mut hits = hits.lock_async().await;
+///     *hits += 1;
+///     *hits
+/// }
+/// assert_eq!(gosched::wait(count(&Mutex::new(6))), 7);
+/// ```
+///
+/// In Go: nothing; there every lock blocks a goroutine.
 pub trait LockAsync {
     /// What the lock protects.
     type Data: ?Sized;
@@ -179,6 +214,25 @@ impl<T: ?Sized> LockAsync for Mutex<T> {
 }
 
 /// Takes a [`Mutex`]; from [`LockAsync::lock_async`].
+///
+/// # Cancellation
+///
+/// Dropped at any moment it takes nothing with it: a lock that had come already is released, a wake-up passed on
+/// to the next that waits.
+///
+/// # Example
+///
+/// ```
+/// use gosched::sync::{LockAsync, Mutex};
+/// use gosched::time::{Elapsed, timeout};
+/// use std::time::Duration;
+///
+/// let m = Mutex::new(());
+/// let held = m.lock();
+/// assert!(matches!(timeout(Duration::from_millis(1), m.lock_async()), Err(Elapsed)));
+/// drop(held);
+/// assert!(m.try_lock().is_some(), "who gave up took nothing with it");
+/// ```
 #[must_use = "a future does nothing until it is polled"]
 pub struct LockFuture<'a, T: ?Sized> {
     /// `None` once the guard was given.

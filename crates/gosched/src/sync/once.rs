@@ -61,6 +61,19 @@ impl Once {
     /// # Panics
     ///
     /// Passes a panic of `f` on; see the type. In Go: `Once.Do`.
+    ///
+    /// # Cancellation
+    ///
+    /// Cannot be told to stop; `ctx.wait(once.call_once_async(f))` can, while it waits for another's function.
+    ///
+    /// ```
+    /// use gosched::sync::Once;
+    ///
+    /// let (once, mut runs) = (Once::new(), 0);
+    /// once.call_once(|| runs += 1);
+    /// once.call_once(|| runs += 1);
+    /// assert_eq!(runs, 1);
+    /// ```
     #[inline]
     #[track_caller]
     pub fn call_once(&self, f: impl FnOnce()) {
@@ -90,6 +103,13 @@ impl Once {
     }
 
     /// Whether the function has finished, by return or panic.
+    ///
+    /// ```
+    /// let once = gosched::sync::Once::new();
+    /// assert!(!once.is_completed());
+    /// once.call_once(|| ());
+    /// assert!(once.is_completed());
+    /// ```
     pub fn is_completed(&self) -> bool {
         self.raw.is_done()
     }
@@ -129,6 +149,17 @@ impl fmt::Debug for Once {
 /// # Cancellation
 ///
 /// Dropped while it waits it leaves no trace.
+///
+/// # Example
+///
+/// ```
+/// use gosched::sync::Once;
+///
+/// let (once, mut runs) = (Once::new(), 0);
+/// drop(once.call_once_async(|| unreachable!("it was not polled")));
+/// gosched::wait(once.call_once_async(|| runs += 1));
+/// assert_eq!(runs, 1);
+/// ```
 #[must_use = "a future does nothing until it is polled"]
 pub struct CallOnce<'a, F> {
     /// `None` once it is ready.

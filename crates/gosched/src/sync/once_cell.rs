@@ -87,6 +87,16 @@ impl<T> OnceCell<T> {
     /// # Errors
     ///
     /// Gives the value back if the cell is set already.
+    ///
+    /// # Cancellation
+    ///
+    /// The wait cannot be told to stop; `ctx.wait(cell.get_or_init_async(..))` can.
+    ///
+    /// ```
+    /// let cell = gosched::sync::OnceCell::new();
+    /// assert_eq!(cell.set(1), Ok(()));
+    /// assert_eq!(cell.set(2), Err(2));
+    /// ```
     #[track_caller]
     pub fn set(&self, value: T) -> Result<(), T> {
         let mut value = Some(value);
@@ -102,6 +112,18 @@ impl<T> OnceCell<T> {
     /// # Panics
     ///
     /// Passes a panic of `f` on; the cell is empty then.
+    ///
+    /// # Cancellation
+    ///
+    /// Cannot be told to stop; `ctx.wait(cell.get_or_init_async(..))` can.
+    ///
+    /// ```
+    /// let cell = gosched::sync::OnceCell::new();
+    /// assert_eq!(cell.get_or_init(|| 1), &1);
+    /// assert_eq!(cell.get_or_init(|| 2), &1);
+    /// ```
+    ///
+    /// In Go: `Once.Do` with a function that sets the variable.
     #[inline]
     #[track_caller]
     pub fn get_or_init(&self, f: impl FnOnce() -> T) -> &T {
@@ -120,6 +142,16 @@ impl<T> OnceCell<T> {
     /// # Panics
     ///
     /// Passes a panic of `f` on; the cell is empty then.
+    ///
+    /// # Cancellation
+    ///
+    /// Cannot be told to stop; `ctx.wait(cell.get_or_try_init_async(..))` can.
+    ///
+    /// ```
+    /// let cell = gosched::sync::OnceCell::new();
+    /// assert!(cell.get_or_try_init(|| "x".parse::<u32>()).is_err());
+    /// assert_eq!(cell.get_or_try_init(|| "7".parse::<u32>()), Ok(&7), "the next one tries again");
+    /// ```
     #[inline]
     #[track_caller]
     pub fn get_or_try_init<E>(&self, f: impl FnOnce() -> Result<T, E>) -> Result<&T, E> {
@@ -164,6 +196,14 @@ impl<T> OnceCell<T> {
     }
 
     /// The same for an initialisation that may fail: then the cell is empty.
+    ///
+    /// ```
+    /// let cell = gosched::sync::OnceCell::<u32>::new();
+    /// gosched::wait(async {
+    ///     assert_eq!(cell.get_or_try_init_async(|| async { Err("offline") }).await, Err("offline"));
+    ///     assert_eq!(cell.get_or_try_init_async(|| async { Ok::<_, &str>(7) }).await, Ok(&7));
+    /// });
+    /// ```
     pub fn get_or_try_init_async<F, Fut, E>(&self, f: F) -> GetOrTryInit<'_, T, F, Fut>
     where
         F: FnOnce() -> Fut,
@@ -173,6 +213,12 @@ impl<T> OnceCell<T> {
     }
 
     /// Takes the value out; the cell is empty then and may be set again.
+    ///
+    /// ```
+    /// let mut cell = gosched::sync::OnceCell::from(1);
+    /// assert_eq!(cell.take(), Some(1));
+    /// assert_eq!(cell.set(2), Ok(()));
+    /// ```
     pub fn take(&mut self) -> Option<T> {
         if !self.once.is_done() {
             return None;
@@ -314,6 +360,19 @@ where
 /// # Cancellation
 ///
 /// Dropped at any moment it leaves the cell as if it had not begun; those that wait go on.
+///
+/// # Example
+///
+/// ```
+/// use gosched::sync::OnceCell;
+/// use gosched::time::{Elapsed, timeout};
+/// use std::{future::pending, time::Duration};
+///
+/// let cell = OnceCell::new();
+/// let never = cell.get_or_init_async(|| pending());
+/// assert!(matches!(timeout(Duration::from_millis(1), never), Err(Elapsed)));
+/// assert_eq!(cell.get_or_init(|| 7), &7, "as if the first had not begun");
+/// ```
 #[must_use = "a future does nothing until it is polled"]
 pub struct GetOrInit<'a, T, F, Fut> {
     init: Init<'a, T, F, Fut>,
@@ -344,6 +403,14 @@ where
 /// # Cancellation
 ///
 /// Dropped at any moment it leaves the cell as if it had not begun; those that wait go on.
+///
+/// # Example
+///
+/// ```
+/// let cell = gosched::sync::OnceCell::<u32>::new();
+/// let value = gosched::wait(cell.get_or_try_init_async(|| async { "7".parse::<u32>() }));
+/// assert_eq!(value, Ok(&7));
+/// ```
 #[must_use = "a future does nothing until it is polled"]
 pub struct GetOrTryInit<'a, T, F, Fut> {
     init: Init<'a, T, F, Fut>,

@@ -169,12 +169,25 @@ impl<T, F: Fn() -> T> Pool<T, F> {
     /// An item: one that was put back, or else a new one. The caller gives it back with [`put`](Pool::put), or
     /// keeps it.
     ///
+    /// ```
+    /// let pool = gosched::sync::Pool::new(|| String::from("new"));
+    /// let item = pool.get();
+    /// assert_eq!(item, "new");
+    /// pool.put(item);
+    /// ```
+    ///
     /// In Go: `Get`.
     pub fn get(&self) -> T {
         self.try_get().unwrap_or_else(&self.new)
     }
 
     /// [`get`](Pool::get), with a guard that puts the item back when it is dropped.
+    ///
+    /// ```
+    /// let pool = gosched::sync::Pool::new(Vec::<u8>::new);
+    /// pool.get_guard().push(1);
+    /// assert_eq!(pool.try_get(), Some(vec![1]));
+    /// ```
     pub fn get_guard(&self) -> PoolGuard<'_, T> {
         PoolGuard { item: ManuallyDrop::new(self.get()), shards: &self.shards }
     }
@@ -182,6 +195,13 @@ impl<T, F: Fn() -> T> Pool<T, F> {
 
 impl<T, F> Pool<T, F> {
     /// An item that was put back, if one is found.
+    ///
+    /// ```
+    /// let pool = gosched::sync::Pool::new(|| 0);
+    /// assert_eq!(pool.try_get(), None);
+    /// pool.put(7);
+    /// assert_eq!(pool.try_get(), Some(7));
+    /// ```
     ///
     /// In Go: `Get` of a `Pool` without `New`.
     pub fn try_get(&self) -> Option<T> {
@@ -196,6 +216,13 @@ impl<T, F> Pool<T, F> {
     }
 
     /// Drops all items that are in the pool.
+    ///
+    /// ```
+    /// let pool = gosched::sync::Pool::new(|| 0);
+    /// pool.put(7);
+    /// pool.clear();
+    /// assert_eq!(pool.try_get(), None);
+    /// ```
     pub fn clear(&self) {
         drop(self.shards.drain());
     }
@@ -212,6 +239,16 @@ impl<T, F> fmt::Debug for Pool<T, F> {
 /// An item of a [`Pool`], which goes back when this is dropped. From [`Pool::get_guard`].
 ///
 /// Dropped while the thread unwinds, it drops the item instead.
+///
+/// ```
+/// use gosched::sync::{Pool, PoolGuard};
+///
+/// let pool = Pool::new(|| 0);
+/// let mut guard = pool.get_guard();
+/// *guard = 7;
+/// let kept = PoolGuard::detach(guard);
+/// assert_eq!((kept, pool.try_get()), (7, None));
+/// ```
 #[must_use = "the item goes back to the pool when the guard is dropped"]
 pub struct PoolGuard<'p, T> {
     /// Taken out by `detach` or `drop`, whichever comes.

@@ -234,6 +234,13 @@ impl Word {
 /// The lock of a [`Mutex`](super::Mutex), without data: one word, and the list of those who wait.
 ///
 /// It is public because `lock_api`'s types name it; use it through [`Mutex`](super::Mutex).
+///
+/// ```
+/// use gosched::sync::{Mutex, RawMutex};
+///
+/// // A mutex is its lock and its data.
+/// assert_eq!(size_of::<Mutex<()>>(), size_of::<RawMutex>());
+/// ```
 pub struct RawMutex {
     word: Word,
     /// How many looks the next blocking lock takes. Lies where there would be padding.

@@ -31,6 +31,13 @@ const SPIN_ROUNDS: u32 = 3;
 /// The lock of a [`RwLock`](super::RwLock), without data: one word, and the lists of those who wait.
 ///
 /// It is public because `lock_api`'s types name it; use it through [`RwLock`](super::RwLock).
+///
+/// ```
+/// use gosched::sync::{RawRwLock, RwLock};
+///
+/// // A lock is its words and its data.
+/// assert_eq!(size_of::<RwLock<()>>(), size_of::<RawRwLock>());
+/// ```
 pub struct RawRwLock {
     word: Word,
     waiters: Spin<Waiters>,

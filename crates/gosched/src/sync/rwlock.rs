@@ -63,15 +63,51 @@ use std::time::{Duration, Instant};
 pub type RwLock<T> = lock_api::RwLock<RawRwLock, T>;
 
 /// The right to read the data of a [`RwLock`]; unlocks when dropped.
+///
+/// ```
+/// use gosched::sync::{RwLock, RwLockReadGuard};
+///
+/// let lock = RwLock::new(1);
+/// let guard: RwLockReadGuard<'_, i32> = lock.read();
+/// assert_eq!(*guard, 1);
+/// assert!(lock.try_write().is_none());
+/// ```
 pub type RwLockReadGuard<'a, T> = lock_api::RwLockReadGuard<'a, RawRwLock, T>;
 
 /// The right to use the data of a [`RwLock`] alone; unlocks when dropped.
+///
+/// ```
+/// use gosched::sync::{RwLock, RwLockWriteGuard};
+///
+/// let lock = RwLock::new(1);
+/// let mut guard: RwLockWriteGuard<'_, i32> = lock.write();
+/// *guard += 1;
+/// // No writer comes in between.
+/// let guard = RwLockWriteGuard::downgrade(guard);
+/// assert_eq!((*guard, *lock.read()), (2, 2));
+/// ```
 pub type RwLockWriteGuard<'a, T> = lock_api::RwLockWriteGuard<'a, RawRwLock, T>;
 
 /// A [`RwLockReadGuard`] for a part of the data, from `RwLockReadGuard::map`.
+///
+/// ```
+/// use gosched::sync::{MappedRwLockReadGuard, RwLock, RwLockReadGuard};
+///
+/// let lock = RwLock::new((1, "one"));
+/// let name: MappedRwLockReadGuard<'_, &str> = RwLockReadGuard::map(lock.read(), |pair| &pair.1);
+/// assert_eq!(*name, "one");
+/// ```
 pub type MappedRwLockReadGuard<'a, T> = lock_api::MappedRwLockReadGuard<'a, RawRwLock, T>;
 
 /// A [`RwLockWriteGuard`] for a part of the data, from `RwLockWriteGuard::map`.
+///
+/// ```
+/// use gosched::sync::{MappedRwLockWriteGuard, RwLock, RwLockWriteGuard};
+///
+/// let lock = RwLock::new((1, "one"));
+/// let mut name: MappedRwLockWriteGuard<'_, &str> = RwLockWriteGuard::map(lock.write(), |pair| &mut pair.1);
+/// *name = "uno";
+/// ```
 pub type MappedRwLockWriteGuard<'a, T> = lock_api::MappedRwLockWriteGuard<'a, RawRwLock, T>;
 
 // SAFETY: the word says WRITING from the moment a writer takes it until that one releases it or passes it on,
@@ -277,6 +313,20 @@ fn raw<T: ?Sized>(lock: &RwLock<T>) -> &RawRwLock {
 /// # Cancellation
 ///
 /// Dropped at any moment it takes nothing with it: a lock that had come already is released.
+///
+/// # Example
+///
+/// ```
+/// use gosched::sync::{RwLock, RwLockAsync};
+/// use gosched::time::{Elapsed, timeout};
+/// use std::time::Duration;
+///
+/// let lock = RwLock::new(1);
+/// let writing = lock.write();
+/// assert!(matches!(timeout(Duration::from_millis(1), lock.read_async()), Err(Elapsed)));
+/// drop(writing);
+/// assert_eq!(*gosched::wait(lock.read_async()), 1);
+/// ```
 #[must_use = "a future does nothing until it is polled"]
 pub struct RwLockReadFuture<'a, T: ?Sized> {
     /// `None` once the guard was given.
@@ -318,6 +368,19 @@ impl<T: ?Sized> fmt::Debug for RwLockReadFuture<'_, T> {
 ///
 /// Dropped at any moment it takes nothing with it: a lock that had come already is released, a wake-up passed
 /// on, and the readers behind it are let in.
+///
+/// # Example
+///
+/// ```
+/// use gosched::sync::{RwLock, RwLockAsync};
+/// use gosched::time::{Elapsed, timeout};
+/// use std::time::Duration;
+///
+/// let lock = RwLock::new(1);
+/// let reading = lock.read();
+/// assert!(matches!(timeout(Duration::from_millis(1), lock.write_async()), Err(Elapsed)));
+/// assert_eq!(*lock.read(), 1, "the writer that gave up keeps no reader out");
+/// ```
 #[must_use = "a future does nothing until it is polled"]
 pub struct RwLockWriteFuture<'a, T: ?Sized> {
     /// `None` once the guard was given.

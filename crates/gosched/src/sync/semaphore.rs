@@ -94,6 +94,11 @@ impl Semaphore {
     /// s.release(2);
     /// ```
     ///
+    /// # Cancellation
+    ///
+    /// Cannot be told to stop; [`acquire_timeout`](Semaphore::acquire_timeout) and `ctx.wait(s.acquire_async(n))`
+    /// can.
+    ///
     /// In Go: `Acquire` with a background context.
     #[inline]
     #[track_caller]
@@ -123,6 +128,12 @@ impl Semaphore {
 
     /// Takes `n` permits if they are free now and nobody waits. Never waits.
     ///
+    /// ```
+    /// let s = gosched::sync::Semaphore::new(2);
+    /// assert!(!s.try_acquire(3));
+    /// assert!(s.try_acquire(2));
+    /// ```
+    ///
     /// In Go: `TryAcquire`.
     #[inline]
     #[must_use = "the permits may not have been taken"]
@@ -138,6 +149,13 @@ impl Semaphore {
     ///
     /// With `semaphore: released more than held`; nothing has changed then.
     ///
+    /// ```
+    /// let s = gosched::sync::Semaphore::new(2);
+    /// s.acquire(2);
+    /// s.release(1);
+    /// assert!(s.try_acquire(1));
+    /// ```
+    ///
     /// In Go: `Release`.
     #[track_caller]
     pub fn release(&self, n: usize) {
@@ -147,6 +165,15 @@ impl Semaphore {
     /// [`acquire`](Semaphore::acquire), and a guard that releases the permits when it is dropped.
     ///
     /// The guard borrows nothing, so it may be moved into the goroutine it is for.
+    ///
+    /// ```
+    /// let s = gosched::sync::Semaphore::new(1);
+    /// let guard = s.acquire_guard(1);
+    /// gosched::go(move || drop(guard)).join().unwrap();
+    /// assert!(s.try_acquire(1));
+    /// ```
+    ///
+    /// In Go: `Acquire`, and `defer s.Release(n)`.
     #[track_caller]
     pub fn acquire_guard(&self, n: usize) -> SemaphoreGuard {
         self.acquire(n);
@@ -171,6 +198,15 @@ impl Semaphore {
     /// # Cancellation
     ///
     /// As [`acquire_async`](Semaphore::acquire_async).
+    ///
+    /// ```
+    /// let s = gosched::sync::Semaphore::new(1);
+    /// gosched::wait(async {
+    ///     let _guard = s.acquire_guard_async(1).await;
+    ///     assert!(!s.try_acquire(1));
+    /// });
+    /// assert!(s.try_acquire(1));
+    /// ```
     pub fn acquire_guard_async(&self, n: usize) -> SemaphoreGuardFuture<'_> {
         SemaphoreGuardFuture { semaphore: self, acquire: self.acquire_async(n) }
     }
@@ -182,6 +218,17 @@ impl Semaphore {
     /// first.
     ///
     /// A timeout too large for the clock means for ever.
+    ///
+    /// ```
+    /// use gosched::sync::Semaphore;
+    /// use std::time::Duration;
+    ///
+    /// let s = Semaphore::new(1);
+    /// assert!(s.acquire_timeout(1, Duration::from_millis(1)));
+    /// assert!(!s.acquire_timeout(1, Duration::from_millis(1)));
+    /// ```
+    ///
+    /// In Go: `Acquire` with a context that has a timeout.
     #[track_caller]
     #[must_use = "the permits may not have been taken"]
     pub fn acquire_timeout(&self, n: usize, timeout: Duration) -> bool {
@@ -317,6 +364,19 @@ impl fmt::Debug for Semaphore {
 ///
 /// Dropped before that, it leaves the semaphore as if it had not been asked: permits counted for it go back,
 /// and those behind it that fit now are served.
+///
+/// # Example
+///
+/// ```
+/// use gosched::sync::Semaphore;
+/// use gosched::time::{Elapsed, timeout};
+/// use std::time::Duration;
+///
+/// let s = Semaphore::new(2);
+/// s.acquire(1);
+/// assert!(matches!(timeout(Duration::from_millis(1), s.acquire_async(2)), Err(Elapsed)));
+/// assert!(s.try_acquire(1), "nobody is before us any more");
+/// ```
 #[must_use = "a future does nothing until it is polled"]
 pub struct SemaphoreFuture<'a> {
     inner: &'a Inner,
@@ -402,6 +462,17 @@ impl fmt::Debug for SemaphoreFuture<'_> {
 /// Permits of a [`Semaphore`]; gives them back when dropped. From [`Semaphore::acquire_guard`] and its kin.
 ///
 /// It may be sent to another goroutine or thread.
+///
+/// ```
+/// let s = gosched::sync::Semaphore::new(3);
+/// let guard = s.acquire_guard(2);
+/// assert_eq!(guard.permits(), 2);
+/// guard.forget();
+/// assert!(!s.try_acquire(2));
+/// s.release(2);
+/// ```
+///
+/// In Go: nothing; `defer s.Release(n)`.
 #[must_use = "the permits are given back when the guard is dropped"]
 pub struct SemaphoreGuard {
     semaphore: Semaphore,
@@ -440,6 +511,14 @@ impl fmt::Debug for SemaphoreGuard {
 /// # Cancellation
 ///
 /// As [`SemaphoreFuture`].
+///
+/// # Example
+///
+/// ```
+/// let s = gosched::sync::Semaphore::new(1);
+/// let guard = gosched::wait(s.acquire_guard_async(1));
+/// assert_eq!(guard.permits(), 1);
+/// ```
 #[must_use = "a future does nothing until it is polled"]
 pub struct SemaphoreGuardFuture<'a> {
     semaphore: &'a Semaphore,

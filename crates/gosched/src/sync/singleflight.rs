@@ -258,6 +258,19 @@ impl<K: Eq + Hash, V> SingleFlight<K, V> {
     /// Lets the next caller for `key` run its function, also if one is under way: that one ends as it would,
     /// for those who wait for it.
     ///
+    /// ```
+    /// use gosched::sync::SingleFlight;
+    ///
+    /// let pages = SingleFlight::new();
+    /// let (page, _) = pages.run("index", || {
+    ///     // From now on others do not wait for this run any more.
+    ///     pages.forget("index");
+    ///     assert_eq!(pages.run("index", || "new"), ("new", false));
+    ///     "old"
+    /// });
+    /// assert_eq!(page, "old");
+    /// ```
+    ///
     /// In Go: `Forget`.
     pub fn forget<Q>(&self, key: &Q)
     where
@@ -298,6 +311,15 @@ impl<K: Eq + Hash, V: Clone> SingleFlight<K, V> {
     /// # Panics
     ///
     /// With what the run panics with; see the type.
+    ///
+    /// # Cancellation
+    ///
+    /// Cannot be told to stop; `ctx.wait(group.run_async(key, f))` can.
+    ///
+    /// ```
+    /// let squares = gosched::sync::SingleFlight::new();
+    /// assert_eq!(squares.run(7, || 49), (49, false));
+    /// ```
     ///
     /// In Go: `Do`.
     #[track_caller]
@@ -396,6 +418,19 @@ impl<V> Drop for Outcomes<'_, V> {
 ///
 /// Dropped before the first poll, it has done nothing. Dropped later, it stops waiting, and the run goes on to
 /// its end.
+///
+/// # Example
+///
+/// ```
+/// use gosched::{chan, sync::SingleFlight, time::{Elapsed, timeout}};
+/// use std::time::Duration;
+///
+/// let (release, hold) = chan::bounded::<()>(0);
+/// let slow = SingleFlight::new();
+/// let run = slow.run_async("report", move || hold.recv().is_err());
+/// assert!(matches!(timeout(Duration::from_millis(1), run), Err(Elapsed)));
+/// drop(release); // it goes on, whether somebody waits or not
+/// ```
 #[must_use = "a future does nothing until it is polled"]
 pub struct SingleFlightFuture<K, V, F> {
     flights: SingleFlight<K, V>,

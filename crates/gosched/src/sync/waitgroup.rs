@@ -31,6 +31,11 @@ type Payload = Box<dyn Any + Send>;
 /// panic, the first one's payload is kept. If nobody waits until the last clone of the group is gone, it is
 /// mentioned on stderr.
 ///
+/// # Cancellation
+///
+/// A `wait_async` future that is dropped leaves no trace: the counter stays as it is, and the others are released
+/// by the same zero.
+///
 /// # Example
 ///
 /// ```
@@ -168,6 +173,18 @@ impl WaitGroup {
     /// # Panics
     ///
     /// If the count overflows (half of `usize`).
+    ///
+    /// ```
+    /// let wg = gosched::sync::WaitGroup::new();
+    /// wg.add(2);
+    /// for _ in 0..2 {
+    ///     let wg = wg.clone();
+    ///     gosched::go(move || wg.done());
+    /// }
+    /// wg.wait();
+    /// ```
+    ///
+    /// In Go: `WaitGroup.Add`; to count down, call [`done`](WaitGroup::done).
     #[track_caller]
     pub fn add(&self, n: usize) {
         loop {
@@ -184,6 +201,15 @@ impl WaitGroup {
     /// # Panics
     ///
     /// With `sync: negative WaitGroup counter` if the counter is zero; the counter stays zero.
+    ///
+    /// ```
+    /// let wg = gosched::sync::WaitGroup::new();
+    /// wg.add(1);
+    /// wg.done();
+    /// wg.wait();
+    /// ```
+    ///
+    /// In Go: `WaitGroup.Done`.
     #[inline]
     #[track_caller]
     pub fn done(&self) {
@@ -199,6 +225,21 @@ impl WaitGroup {
     /// # Panics
     ///
     /// Resumes the panic of a child (see the type). While the caller is unwinding itself, it does not.
+    ///
+    /// # Cancellation
+    ///
+    /// Cannot be told to stop; `ctx.wait(wg.wait_async())` can.
+    ///
+    /// ```
+    /// use std::panic::{AssertUnwindSafe, catch_unwind};
+    ///
+    /// let wg = gosched::sync::WaitGroup::new();
+    /// wg.go(|| panic!("a child's"));
+    /// let panic = catch_unwind(AssertUnwindSafe(|| wg.wait())).unwrap_err();
+    /// assert_eq!(*panic.downcast::<&str>().unwrap(), "a child's");
+    /// ```
+    ///
+    /// In Go: `WaitGroup.Wait`.
     #[track_caller]
     pub fn wait(&self) {
         if self.inner.word.count() == 0 {
@@ -275,6 +316,25 @@ impl fmt::Debug for WaitGroup {
 }
 
 /// Waits for a [`WaitGroup`]; from [`WaitGroup::wait_async`].
+///
+/// # Cancellation
+///
+/// Dropped at any moment it leaves no trace: the counter stays as it is, and a panic of a child that it has not
+/// passed on goes to the next that waits.
+///
+/// # Example
+///
+/// ```
+/// use gosched::sync::WaitGroup;
+/// use gosched::time::{Elapsed, timeout};
+/// use std::time::Duration;
+///
+/// let wg = WaitGroup::new();
+/// wg.add(1);
+/// assert!(matches!(timeout(Duration::from_millis(1), wg.wait_async()), Err(Elapsed)));
+/// wg.done();
+/// gosched::wait(wg.wait_async());
+/// ```
 #[must_use = "a future does nothing until it is polled"]
 pub struct WaitGroupFuture<'a> {
     inner: &'a Inner,
@@ -321,6 +381,14 @@ impl WaitGroup {
     /// # Panics
     ///
     /// If no goroutine can be started, as [`go`](crate::go) does; the count is as before.
+    ///
+    /// ```
+    /// let wg = gosched::sync::WaitGroup::new();
+    /// let (tx, rx) = gosched::chan::bounded(1);
+    /// wg.go(move || tx.send(7).unwrap());
+    /// wg.wait();
+    /// assert_eq!(rx.recv(), Ok(7));
+    /// ```
     ///
     /// In Go: `WaitGroup.Go`.
     #[track_caller]

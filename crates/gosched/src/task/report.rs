@@ -6,6 +6,13 @@ use std::any::Any;
 use std::io::Write as _;
 
 /// The payload of [`crate::goexit`]: what `join` of such a goroutine returns as its error.
+///
+/// ```
+/// let ended = gosched::go(|| gosched::goexit()).join().unwrap_err();
+/// assert!(ended.is::<gosched::goroutine::Goexit>());
+/// ```
+///
+/// In Go: nothing; `runtime.Goexit` leaves no trace.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Goexit;
 
@@ -18,6 +25,16 @@ impl std::fmt::Display for Goexit {
 impl std::error::Error for Goexit {}
 
 /// What `join` returns as the error of a goroutine that its runtime's shutdown ended or abandoned.
+///
+/// ```
+/// use gosched::goroutine::ShutDown;
+/// use std::future::pending;
+///
+/// let handle = gosched::run(|| gosched::go_async(pending::<()>()));
+/// assert!(handle.join().unwrap_err().is::<ShutDown>());
+/// ```
+///
+/// In Go: nothing; when `main` returns, the process ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ShutDown;
 

@@ -37,6 +37,13 @@ use std::time::{Duration, Instant};
 
 impl Clock {
     /// A clock that stands still, at the present time, until it is moved.
+    ///
+    /// ```
+    /// use gosched::time::clock::Clock;
+    ///
+    /// let clock = Clock::manual();
+    /// assert_eq!(clock.now(), clock.now());
+    /// ```
     pub fn manual() -> Self {
         Self { manual: Manual::new() }
     }
@@ -52,6 +59,18 @@ impl Clock {
     /// # Panics
     ///
     /// If the clock were moved by more than five centuries.
+    ///
+    /// ```
+    /// use gosched::time::clock::Clock;
+    /// use std::time::Duration;
+    ///
+    /// let clock = Clock::manual();
+    /// let start = clock.now();
+    /// clock.advance(Duration::from_secs(60));
+    /// assert_eq!(clock.now() - start, Duration::from_secs(60));
+    /// ```
+    ///
+    /// In Go: nothing; time in a `synctest` bubble goes on when all its goroutines wait.
     pub fn advance(&self, duration: Duration) {
         self.manual.advance(duration);
     }
@@ -61,11 +80,39 @@ impl Clock {
     /// # Panics
     ///
     /// As [`advance`](Clock::advance).
+    ///
+    /// ```
+    /// use gosched::time::clock::Clock;
+    /// use std::time::Duration;
+    ///
+    /// let clock = Clock::manual();
+    /// let later = clock.now() + Duration::from_secs(60);
+    /// clock.advance_to(later);
+    /// clock.advance_to(later - Duration::from_secs(1));
+    /// assert_eq!(clock.now(), later);
+    /// ```
     pub fn advance_to(&self, to: Instant) {
         self.manual.advance_to(to);
     }
 
     /// When the earliest timer is due for which somebody waits.
+    ///
+    /// ```
+    /// use gosched::{time::{after_func, clock::Clock}, Runtime};
+    /// use std::time::Duration;
+    ///
+    /// let clock = Clock::manual();
+    /// Runtime::builder().clock(&clock).build()?.run({
+    ///     let clock = clock.clone();
+    ///     move || {
+    ///         let timer = after_func(Duration::from_secs(1), || ());
+    ///         assert_eq!(clock.next_timer(), Some(clock.now() + Duration::from_secs(1)));
+    ///         timer.stop();
+    ///         assert_eq!((clock.next_timer(), clock.timers()), (None, 0));
+    ///     }
+    /// });
+    /// # std::io::Result::Ok(())
+    /// ```
     pub fn next_timer(&self) -> Option<Instant> {
         self.manual.next()
     }
@@ -81,6 +128,18 @@ impl Clock {
     /// # Panics
     ///
     /// In a goroutine, which goes by its runtime's clock, and on a thread that has entered a clock already.
+    ///
+    /// ```
+    /// use gosched::time::{clock::Clock, now};
+    /// use std::time::Duration;
+    ///
+    /// let clock = Clock::manual();
+    /// let guard = clock.enter();
+    /// let start = now();
+    /// clock.advance(Duration::from_secs(60));
+    /// assert_eq!(now() - start, Duration::from_secs(60));
+    /// drop(guard);
+    /// ```
     #[track_caller]
     pub fn enter(&self) -> ClockGuard {
         assert!(context().is_none(), "a goroutine goes by the clock of its runtime");
@@ -91,6 +150,15 @@ impl Clock {
 }
 
 /// Keeps a thread on a clock. Made by [`Clock::enter`].
+///
+/// ```
+/// use gosched::time::{clock::{Clock, ClockGuard}, now};
+///
+/// let clock = Clock::manual();
+/// let guard: ClockGuard = clock.enter();
+/// assert_eq!(now(), clock.now());
+/// drop(guard); // back to the machine's time
+/// ```
 #[derive(Debug)]
 #[must_use = "the thread leaves the clock when the guard is dropped"]
 pub struct ClockGuard {

@@ -60,6 +60,19 @@ where
 ///
 /// Its methods may be called from anywhere, also from the function. For each setting either the function is started
 /// once, or exactly one `stop` or `reset` returns true.
+///
+/// ```
+/// use gosched::{chan, time::{FuncTimer, after_func}};
+/// use std::time::Duration;
+///
+/// let (tx, rx) = chan::bounded(1);
+/// // A watchdog: it barks when nobody sets it anew for a minute.
+/// let watchdog: FuncTimer = after_func(Duration::from_secs(60), move || tx.send("woof").unwrap());
+/// watchdog.reset(Duration::ZERO);
+/// assert_eq!(rx.recv(), Ok("woof"));
+/// ```
+///
+/// In Go: the `*time.Timer` of `time.AfterFunc`.
 pub struct FuncTimer {
     /// Starts the function.
     waker: Waker,
@@ -103,6 +116,17 @@ impl FuncTimer {
     /// neither. True if the earlier setting was still to come, and now does not.
     ///
     /// After the runtime's shutdown it does nothing.
+    ///
+    /// ```
+    /// use gosched::{chan, time::after_func};
+    /// use std::time::Duration;
+    ///
+    /// let (tx, rx) = chan::unbounded();
+    /// let timer = after_func(Duration::ZERO, move || tx.send(()).unwrap());
+    /// rx.recv().unwrap();
+    /// assert!(!timer.reset(Duration::ZERO), "it has run");
+    /// rx.recv().unwrap();
+    /// ```
     ///
     /// In Go: `Timer.Reset`.
     pub fn reset(&self, duration: Duration) -> bool {

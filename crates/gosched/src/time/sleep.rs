@@ -13,6 +13,18 @@ use std::time::{Duration, Instant};
 /// # Cancellation
 ///
 /// Dropping it cancels the timer, and nothing else is lost.
+///
+/// # Example
+///
+/// ```
+/// use gosched::{time::{Sleep, sleep_async}, wait};
+/// use std::time::Duration;
+///
+/// let sleep: Sleep = sleep_async(Duration::from_millis(1));
+/// wait(sleep);
+/// ```
+///
+/// In Go: nothing; only a goroutine can sleep.
 #[must_use = "a sleep that is not awaited does not sleep"]
 pub struct Sleep {
     /// None: farther away than the clock can tell.
@@ -47,6 +59,10 @@ impl Future for Sleep {
 ///
 /// A duration beyond the clock's range sleeps for ever.
 ///
+/// # Cancellation
+///
+/// Cannot be told to stop; `ctx.wait(sleep_async(duration))` can.
+///
 /// # Examples
 ///
 /// ```
@@ -71,6 +87,10 @@ pub fn sleep(duration: Duration) {
 }
 
 /// Blocks the goroutine (or the thread) until `deadline`. One that has passed returns at once, without yielding.
+///
+/// # Cancellation
+///
+/// Cannot be told to stop; `ctx.wait(sleep_until_async(deadline))` can.
 ///
 /// # Examples
 ///
@@ -97,6 +117,8 @@ pub fn sleep_until(deadline: Instant) {
 /// use gosched::{time::sleep_async, wait};
 /// wait(sleep_async(std::time::Duration::from_millis(1)));
 /// ```
+///
+/// In Go: nothing; only a goroutine can sleep.
 pub fn sleep_async(duration: Duration) -> Sleep {
     Sleep::new(now().checked_add(duration))
 }

@@ -69,6 +69,15 @@ impl Ticker {
     ///
     /// If `period` is zero.
     ///
+    /// ```
+    /// use gosched::time::Ticker;
+    /// use std::time::Duration;
+    ///
+    /// let ticker = Ticker::new(Duration::from_secs(60));
+    /// ticker.reset(Duration::from_millis(1));
+    /// assert!(ticker.receiver().recv().is_ok());
+    /// ```
+    ///
     /// In Go: `Ticker.Reset`.
     #[track_caller]
     pub fn reset(&self, period: Duration) {

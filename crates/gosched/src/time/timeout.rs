@@ -12,6 +12,19 @@ use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 /// The time was up before the future had ended.
+///
+/// ```
+/// use gosched::time::{Elapsed, sleep_async, timeout};
+/// use std::{io, time::Duration};
+///
+/// fn quick() -> io::Result<()> {
+///     // It becomes an `io::Error` by itself.
+///     Ok(timeout(Duration::from_millis(1), sleep_async(Duration::from_secs(60)))?)
+/// }
+/// assert_eq!(quick().unwrap_err().kind(), io::ErrorKind::TimedOut);
+/// ```
+///
+/// In Go: `context.DeadlineExceeded`, or the case of `time.After`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Elapsed;
 
@@ -65,6 +78,16 @@ pub fn timeout<F: Future>(duration: Duration, future: F) -> Result<F::Output, El
 /// # Errors
 ///
 /// As [`timeout`].
+///
+/// ```
+/// use gosched::time::{now, sleep_async, timeout_at};
+/// use std::time::Duration;
+///
+/// let deadline = now() + Duration::from_millis(1);
+/// assert!(timeout_at(deadline, sleep_async(Duration::from_secs(60))).is_err());
+/// ```
+///
+/// In Go: `context.WithDeadline`.
 #[track_caller]
 pub fn timeout_at<F: Future>(deadline: Instant, future: F) -> Result<F::Output, Elapsed> {
     wait(timeout_at_async(deadline, future))
@@ -84,6 +107,12 @@ pub fn timeout_async<F: Future>(duration: Duration, future: F) -> Timeout<F> {
 }
 
 /// [`timeout_at`] as a future. Works on any executor.
+///
+/// ```
+/// use gosched::{time::{now, timeout_at_async}, wait};
+///
+/// assert_eq!(wait(timeout_at_async(now(), async { 7 })), Ok(7), "who is ready wins");
+/// ```
 pub fn timeout_at_async<F: Future>(deadline: Instant, future: F) -> Timeout<F> {
     Timeout { future, sleep: Sleep::new(Some(deadline)) }
 }
@@ -93,6 +122,18 @@ pub fn timeout_at_async<F: Future>(deadline: Instant, future: F) -> Timeout<F> {
 /// # Cancellation
 ///
 /// Dropping it drops the future inside and cancels the timer.
+///
+/// # Example
+///
+/// ```
+/// use gosched::{chan, time::{Elapsed, timeout_async}, wait};
+/// use std::time::Duration;
+///
+/// let (tx, rx) = chan::bounded(1);
+/// assert_eq!(wait(timeout_async(Duration::from_millis(1), rx.recv_async())), Err(Elapsed));
+/// tx.send("late").unwrap();
+/// assert_eq!(rx.recv(), Ok("late"), "the receive that was given up has taken nothing");
+/// ```
 #[derive(Debug)]
 #[must_use = "futures do nothing unless polled"]
 pub struct Timeout<F> {

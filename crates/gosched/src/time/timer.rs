@@ -56,6 +56,14 @@ impl Timer {
 
     /// A timer that fires at `when`.
     ///
+    /// ```
+    /// use gosched::time::{Timer, now};
+    /// use std::time::Duration;
+    ///
+    /// let when = now() + Duration::from_millis(1);
+    /// assert_eq!(Timer::at(when).receiver().recv(), Ok(when));
+    /// ```
+    ///
     /// In Go: `time.NewTimer(time.Until(t))`.
     pub fn at(when: Instant) -> Self {
         Self { receiver: Receiver::timed(Some(when), None) }
@@ -87,6 +95,16 @@ impl Timer {
     /// Sets the timer to fire `duration` from now, whether it has fired, was stopped, or neither.
     ///
     /// True if a message was still to be received, which is not delivered any more.
+    ///
+    /// ```
+    /// use gosched::time::Timer;
+    /// use std::time::Duration;
+    ///
+    /// let timer = Timer::new(Duration::from_secs(60));
+    /// assert!(timer.reset(Duration::ZERO));
+    /// assert!(timer.receiver().recv().is_ok());
+    /// assert!(!timer.reset(Duration::from_secs(60)), "it has been received");
+    /// ```
     ///
     /// In Go: `Timer.Reset`.
     pub fn reset(&self, duration: Duration) -> bool {

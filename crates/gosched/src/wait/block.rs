@@ -30,6 +30,11 @@ use std::time::Instant;
 ///
 /// A panic of the future is passed on.
 ///
+/// # Cancellation
+///
+/// Cannot be told to stop; [`Context::wait`](crate::context::Context::wait) and
+/// [`time::timeout`](crate::time::timeout) wait for a future in the same way and can.
+///
 /// # Examples
 ///
 /// ```

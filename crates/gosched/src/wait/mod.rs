@@ -41,6 +41,17 @@ pub use block::{no_suspend, yield_now};
 pub(crate) use timer::{Keeper, Timer, WeakKeeper};
 
 /// What a goroutine waits for, as dumps name it.
+///
+/// ```
+/// use gosched::WaitReason;
+///
+/// fn is_lock(reason: WaitReason) -> bool {
+///     matches!(reason, WaitReason::MutexLock | WaitReason::RwLockRead | WaitReason::RwLockWrite)
+/// }
+/// assert!(!is_lock(WaitReason::Sleep));
+/// ```
+///
+/// In Go: the text after a goroutine's number in a dump, `[chan receive]`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 #[repr(u8)]

@@ -1,15 +1,10 @@
 //! Runtimes whose clock the test moves by hand, in every mode.
 
-#![allow(dead_code)]
-
-use crate::common::{PATIENCE, bounded_as};
+use super::{PATIENCE, bounded_as};
 use gosched::Runtime;
 use gosched::time::clock::Clock;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
-use std::task::{Context, Waker};
 use std::time::{Duration, Instant};
-
-pub(crate) const MS: Duration = Duration::from_millis(1);
 
 /// Runs `body` as the main goroutine in every mode there is, each time with a new clock.
 #[track_caller]
@@ -54,9 +49,4 @@ pub(crate) fn until(what: &str, mut condition: impl FnMut() -> bool) {
 #[track_caller]
 pub(crate) fn until_asleep(clock: &Clock, n: usize) {
     until(&format!("{n} timers are waited for"), || clock.timers() == n);
-}
-
-/// Polls once, with a waker that does nothing.
-pub(crate) fn poll_once<F: Future>(future: std::pin::Pin<&mut F>) -> std::task::Poll<F::Output> {
-    future.poll(&mut Context::from_waker(Waker::noop()))
 }

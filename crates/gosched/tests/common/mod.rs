@@ -4,20 +4,35 @@
 // Each test file is a crate of its own and uses a part of this.
 #![allow(dead_code)]
 
+pub(crate) mod hand;
+pub(crate) mod values;
+pub(crate) mod wakers;
+
+use gosched::chan::TryRecvError;
 use gosched::{JoinHandle, Runtime};
 use std::any::Any;
 use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
-use std::pin::pin;
+use std::path::PathBuf;
+use std::pin::{Pin, pin};
 use std::process::{Command, Output, Stdio};
 use std::sync::Arc;
 use std::sync::mpsc;
-use std::task::{Context, Poll, Wake};
+use std::task::{Context, Poll, Wake, Waker};
 use std::thread;
 use std::time::{Duration, Instant};
 
 /// How long a test may take at most: far more than any needs, so that a busy machine fails none.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
+
+pub(crate) const US: Duration = Duration::from_micros(1);
+pub(crate) const MS: Duration = Duration::from_millis(1);
+/// Longer than any test.
+pub(crate) const HOUR: Duration = Duration::from_secs(3600);
+
+pub(crate) fn ms(n: u64) -> Duration {
+    Duration::from_millis(n)
+}
 
 /// Runs `f` on a thread of its own; if it takes longer than [`PATIENCE`] the test fails and says so, instead of
 /// hanging for ever.
@@ -148,6 +163,33 @@ pub(crate) fn eventually(what: &str, mut condition: impl FnMut() -> bool) {
     }
 }
 
+/// Waits until no more goroutines are left than there were before.
+#[track_caller]
+pub(crate) fn settles(before: usize) {
+    eventually("no more goroutines are left than before", || gosched::num_goroutine() == before);
+}
+
+/// Waits until another thread is (very probably) blocked.
+pub(crate) fn settle() {
+    thread::sleep(ms(30));
+}
+
+/// Whether `done` of a context is closed.
+pub(crate) fn is_done(ctx: &gosched::context::Context) -> bool {
+    ctx.done().try_recv() == Err(TryRecvError::Disconnected)
+}
+
+/// Why a context ended.
+#[track_caller]
+pub(crate) fn cause(ctx: &gosched::context::Context) -> String {
+    ctx.cause().expect("a context that is done").to_string()
+}
+
+/// Polls once, with a waker that does nothing.
+pub(crate) fn poll_once<F: Future>(future: Pin<&mut F>) -> Poll<F::Output> {
+    future.poll(&mut Context::from_waker(Waker::noop()))
+}
+
 /// An executor that knows nothing of goroutines: polls on this thread, parks it in between.
 pub(crate) fn block_on<F: Future>(future: F) -> F::Output {
     struct Unpark(thread::Thread);
@@ -235,6 +277,20 @@ impl Child {
     }
 }
 
+/// Builds an example, or finds it built.
+pub(crate) fn build_example(name: &str) -> PathBuf {
+    let built = Command::new(env!("CARGO"))
+        .args(["build", "--quiet", "--example", name, "--message-format", "json-render-diagnostics"])
+        .current_dir(env!("CARGO_MANIFEST_DIR"))
+        .stderr(Stdio::inherit())
+        .output()
+        .expect("cargo runs");
+    assert!(built.status.success(), "the example {name} does not build");
+    let messages = String::from_utf8(built.stdout).expect("cargo speaks UTF-8");
+    let executable = messages.split("\"executable\":\"").nth(1).and_then(|rest| rest.split('"').next());
+    PathBuf::from(executable.expect("cargo names what it built"))
+}
+
 /// What a child wrote to standard error.
 pub(crate) fn stderr(output: &Output) -> String {
     String::from_utf8_lossy(&output.stderr).into_owned()
@@ -245,6 +301,13 @@ pub(crate) fn proc_status(field: &str) -> usize {
     let status = std::fs::read_to_string("/proc/self/status").unwrap();
     let line = status.lines().find(|line| line.starts_with(field)).expect("a line of /proc/self/status");
     line.split_whitespace().nth(1).unwrap().parse().unwrap()
+}
+
+/// Leaves this process so many bytes of address space.
+pub(crate) fn limit_address_space(bytes: u64) {
+    let limit = libc::rlimit { rlim_cur: bytes, rlim_max: bytes };
+    // SAFETY: the record is valid while the call reads it.
+    assert_eq!(unsafe { libc::setrlimit(libc::RLIMIT_AS, &limit) }, 0);
 }
 
 /// Processor time of this process.

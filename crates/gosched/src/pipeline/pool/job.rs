@@ -16,6 +16,17 @@ use std::task::{Context, Poll, Waker};
 type Payload = Box<dyn Any + Send>;
 
 /// Why a job has no result.
+///
+/// ```
+/// use gosched::pipeline::{JobError, WorkerPool};
+///
+/// let pool = WorkerPool::new(1);
+/// assert!(matches!(pool.submit(|| panic!("a job's")).join(), Err(JobError::Panicked(_))));
+/// pool.close();
+/// assert!(matches!(pool.submit(|| ()).join(), Err(JobError::Canceled)));
+/// ```
+///
+/// In Go: nothing; `conc/pool` raises panics in `Wait`, and drops no job.
 pub enum JobError {
     /// It panicked; this is the payload.
     Panicked(Box<dyn Any + Send>),
@@ -25,6 +36,12 @@ pub enum JobError {
 
 impl JobError {
     /// Raises the panic again; panics with the text of this error if it is none.
+    ///
+    /// ```should_panic
+    /// let pool = gosched::pipeline::WorkerPool::new(1);
+    /// let job = pool.submit(|| panic!("a job's"));
+    /// job.join().unwrap_or_else(|error| error.resume())
+    /// ```
     pub fn resume(self) -> ! {
         match self {
             JobError::Panicked(payload) => resume_unwind(payload),
@@ -134,6 +151,23 @@ impl<T> Slot<T> {
 ///
 /// Waiting for it by reference (`(&mut job).await`, `ctx.wait(&mut job)`) may be given up at any moment, and taken up
 /// again.
+///
+/// # Example
+///
+/// ```
+/// use gosched::{chan, context::{ContextError, background}, pipeline::WorkerPool};
+/// use std::time::Duration;
+///
+/// let pool = WorkerPool::new(1);
+/// let (release, hold) = chan::bounded::<()>(0);
+/// let mut job = pool.submit(move || hold.recv().is_err());
+/// let ctx = background().with_timeout(Duration::from_millis(1));
+/// assert!(matches!(ctx.wait(&mut job), Err(ContextError::DeadlineExceeded)));
+/// drop(release);
+/// assert!(job.join().unwrap());
+/// ```
+///
+/// In Go: nothing; a channel that the job sends its result on.
 #[must_use = "dropping the handle is how to say that nobody wants the result: `drop(pool.submit(f))`"]
 pub struct Job<T> {
     slot: Arc<Slot<T>>,
@@ -156,6 +190,15 @@ impl<T> Job<T> {
     /// # Panics
     ///
     /// If the result has been taken already.
+    ///
+    /// # Cancellation
+    ///
+    /// Cannot be told to stop; `ctx.wait(&mut job)` can.
+    ///
+    /// ```
+    /// let pool = gosched::pipeline::WorkerPool::new(2);
+    /// assert_eq!(pool.submit(|| 6 * 7).join().unwrap(), 42);
+    /// ```
     #[track_caller]
     pub fn join(self) -> Result<T, JobError> {
         wait_for(WaitReason::Join, pin!(self))

@@ -3,10 +3,12 @@
 mod job;
 mod results;
 mod shared;
+mod submit;
 
 pub use job::{Job, JobError};
 pub use results::{AsCompleted, InOrder};
 pub use shared::Stats;
+pub use submit::{PoolWait, SubmitFuture, TrySubmitError};
 
 use self::job::{Duty, Outlet};
 use self::shared::{Ended, Shared, Task};
@@ -14,13 +16,10 @@ use crate::chan::{self, Sender, TrySendError};
 use crate::context::{CancelContext, Context, background};
 use crate::sys::global::{Mutex, lock};
 use crate::wait::{WaitReason, wait_for};
-use std::error::Error;
 use std::fmt;
-use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
-use std::pin::{Pin, pin};
+use std::pin::pin;
 use std::sync::Arc;
-use std::task::Poll;
 use std::time::Duration;
 
 /// Goroutines that run the jobs they are given, so many at a time and no more.
@@ -85,6 +84,8 @@ pub struct WorkerPool {
 ///     .build();
 /// assert_eq!(pool.submit(|| 6 * 7).join().unwrap(), 42);
 /// ```
+///
+/// In Go: the `With` methods of `conc`'s pools.
 #[derive(Clone, Debug)]
 #[must_use = "a builder does nothing until it builds"]
 pub struct PoolBuilder {
@@ -113,6 +114,8 @@ impl PoolBuilder {
     /// # Panics
     ///
     /// If `max` is 0 or less than `min`.
+    ///
+    /// In Go: nothing; a `conc` pool has no least.
     #[track_caller]
     pub fn workers_between(mut self, min: usize, max: usize) -> Self {
         assert!(max > 0, "gosched::pipeline: a pool needs at least one worker");
@@ -122,6 +125,17 @@ impl PoolBuilder {
     }
 
     /// How long a worker above the least waits for a job before it retires. One second if it is not set.
+    ///
+    /// ```
+    /// use gosched::pipeline::WorkerPool;
+    /// use std::time::Duration;
+    ///
+    /// let pool = WorkerPool::builder().workers_between(0, 4).idle(Duration::from_millis(1)).build();
+    /// pool.submit(|| ()).join().unwrap();
+    /// while pool.stats().workers > 0 {
+    ///     gosched::time::sleep(Duration::from_millis(1));
+    /// }
+    /// ```
     pub fn idle(mut self, limit: Duration) -> Self {
         self.idle = limit;
         self
@@ -135,6 +149,17 @@ impl PoolBuilder {
     }
 
     /// The context that the pool's own is derived from.
+    ///
+    /// ```
+    /// use gosched::{context::background, pipeline::WorkerPool};
+    ///
+    /// let ctx = background().with_cancel();
+    /// let pool = WorkerPool::builder().context(&ctx).build();
+    /// ctx.cancel();
+    /// assert!(pool.is_closed());
+    /// ```
+    ///
+    /// In Go: `WithContext(ctx)`.
     pub fn context(mut self, ctx: &Context) -> Self {
         self.ctx = ctx.clone();
         self
@@ -176,6 +201,16 @@ impl WorkerPool {
     /// # Panics
     ///
     /// If a worker is to be started and cannot, as [`go`](crate::go).
+    ///
+    /// # Cancellation
+    ///
+    /// Cannot be told to stop; `ctx.wait(pool.submit_async(f))` can.
+    ///
+    /// ```
+    /// let pool = gosched::pipeline::WorkerPool::new(2);
+    /// let (one, two) = (pool.submit(|| 1), pool.submit(|| 2));
+    /// assert_eq!(one.join().unwrap() + two.join().unwrap(), 3);
+    /// ```
     ///
     /// In Go: `pool.Go`.
     #[track_caller]
@@ -254,6 +289,19 @@ impl WorkerPool {
     /// # Panics
     ///
     /// As [`submit`](WorkerPool::submit).
+    ///
+    /// ```
+    /// use gosched::{chan, pipeline::{TrySubmitError, WorkerPool}};
+    ///
+    /// let pool = WorkerPool::builder().workers(1).queue(0).build();
+    /// let (release, hold) = chan::bounded::<()>(0);
+    /// let busy = pool.submit(move || drop(hold.recv()));
+    /// assert!(matches!(pool.try_submit(|| ()), Err(TrySubmitError::Full(_))));
+    /// drop(release);
+    /// busy.join().unwrap();
+    /// ```
+    ///
+    /// In Go: nothing.
     #[track_caller]
     pub fn try_submit<T, F>(&self, f: F) -> Result<Job<T>, TrySubmitError<F>>
     where
@@ -318,6 +366,19 @@ impl WorkerPool {
     ///
     /// Raises the first panic of a job again that no handle was there to take.
     ///
+    /// # Cancellation
+    ///
+    /// Cannot be told to stop; `ctx.wait(pool.wait_async())` can.
+    ///
+    /// ```
+    /// let pool = gosched::pipeline::WorkerPool::new(2);
+    /// for _ in 0..10 {
+    ///     drop(pool.submit(|| ()));
+    /// }
+    /// pool.wait();
+    /// assert_eq!(pool.stats().done, 10);
+    /// ```
+    ///
     /// In Go: `Wait`, which also closes the pool until the next `Go`.
     #[track_caller]
     pub fn wait(&self) {
@@ -326,6 +387,13 @@ impl WorkerPool {
     }
 
     /// The async form of [`wait`](WorkerPool::wait).
+    ///
+    /// ```
+    /// let pool = gosched::pipeline::WorkerPool::new(2);
+    /// drop(pool.submit(|| ()));
+    /// gosched::wait(async { pool.wait_async().await });
+    /// assert_eq!(pool.stats().done, 1);
+    /// ```
     pub fn wait_async(&self) -> PoolWait<'_> {
         PoolWait(Box::pin(async {
             self.shared.open.wait_async().await;
@@ -334,6 +402,18 @@ impl WorkerPool {
     }
 
     /// Takes no more jobs. Those that are queued still run; then the workers go.
+    ///
+    /// ```
+    /// use gosched::pipeline::{JobError, WorkerPool};
+    ///
+    /// let pool = WorkerPool::new(1);
+    /// let queued = pool.submit(|| 7);
+    /// pool.close();
+    /// assert_eq!(queued.join().unwrap(), 7);
+    /// assert!(matches!(pool.submit(|| 8).join(), Err(JobError::Canceled)));
+    /// ```
+    ///
+    /// In Go: nothing; `Wait` does it.
     pub fn close(&self) {
         self.jobs.close();
     }
@@ -344,6 +424,17 @@ impl WorkerPool {
     }
 
     /// Ends the pool's context: jobs that have not begun are dropped, those that run may ask it.
+    ///
+    /// ```
+    /// use gosched::{context::ContextError, pipeline::WorkerPool};
+    ///
+    /// let pool = WorkerPool::new(1);
+    /// pool.cancel();
+    /// assert_eq!(pool.context().err(), Some(ContextError::Canceled));
+    /// assert!(pool.submit(|| 7).join().is_err());
+    /// ```
+    ///
+    /// In Go: the cancelling of the context that was given to `WithContext`.
     pub fn cancel(&self) {
         self.owner.cancel();
     }
@@ -385,6 +476,18 @@ impl WorkerPool {
     }
 
     /// The same in the order in which the results come.
+    ///
+    /// ```
+    /// use gosched::pipeline::WorkerPool;
+    ///
+    /// gosched::run(|| {
+    ///     let pool = WorkerPool::new(3);
+    ///     let squares = pool.as_completed((1..=5).map(|n| move || n * n));
+    ///     assert_eq!(squares.map(|square| square.unwrap()).sum::<i32>(), 55);
+    /// });
+    /// ```
+    ///
+    /// In Go: `pool.NewWithResults`, which collects them.
     pub fn as_completed<I, F, T>(&self, jobs: I) -> AsCompleted<'_, I::IntoIter, T>
     where
         I: IntoIterator<Item = F>,
@@ -480,88 +583,5 @@ impl Drop for WorkerPool {
 impl fmt::Debug for WorkerPool {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("WorkerPool").field("stats", &self.stats()).finish_non_exhaustive()
-    }
-}
-
-/// Why [`WorkerPool::try_submit`] did not take a job, and the job.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub enum TrySubmitError<F> {
-    /// All workers are busy and the queue is full.
-    Full(F),
-    /// The pool was closed, or its context is done.
-    Closed(F),
-}
-
-impl<F> TrySubmitError<F> {
-    /// The job.
-    pub fn into_inner(self) -> F {
-        match self {
-            TrySubmitError::Full(f) | TrySubmitError::Closed(f) => f,
-        }
-    }
-}
-
-impl<F> fmt::Debug for TrySubmitError<F> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(if matches!(self, TrySubmitError::Full(_)) { "Full(..)" } else { "Closed(..)" })
-    }
-}
-
-impl<F> fmt::Display for TrySubmitError<F> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(match self {
-            TrySubmitError::Full(_) => "the pool is busy and its queue full",
-            TrySubmitError::Closed(_) => "the pool takes no more jobs",
-        })
-    }
-}
-
-impl<F> Error for TrySubmitError<F> {}
-
-/// Hands a job to a pool; from [`WorkerPool::submit_async`].
-///
-/// # Cancellation
-///
-/// Dropping it before it is ready drops the job, which has not run then, unless it was being taken up in that very
-/// moment.
-#[must_use = "a future does nothing until it is polled"]
-pub struct SubmitFuture<'a, T>(Pin<Box<dyn Future<Output = Job<T>> + Send + 'a>>);
-
-impl<T> Future for SubmitFuture<'_, T> {
-    type Output = Job<T>;
-
-    fn poll(mut self: Pin<&mut Self>, cx: &mut std::task::Context<'_>) -> Poll<Job<T>> {
-        self.0.as_mut().poll(cx)
-    }
-}
-
-impl<T> fmt::Debug for SubmitFuture<'_, T> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad("SubmitFuture { .. }")
-    }
-}
-
-/// Waits for the jobs of a pool; from [`WorkerPool::wait_async`].
-///
-/// # Cancellation
-///
-/// Dropping it loses nothing: a panic is kept for the next wait.
-#[must_use = "a future does nothing until it is polled"]
-pub struct PoolWait<'a>(Pin<Box<dyn Future<Output = ()> + Send + 'a>>);
-
-impl Future for PoolWait<'_> {
-    type Output = ();
-
-    /// # Panics
-    ///
-    /// As [`WorkerPool::wait`].
-    fn poll(mut self: Pin<&mut Self>, cx: &mut std::task::Context<'_>) -> Poll<()> {
-        self.0.as_mut().poll(cx)
-    }
-}
-
-impl fmt::Debug for PoolWait<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad("PoolWait { .. }")
     }
 }

@@ -7,6 +7,20 @@ use std::collections::VecDeque;
 use std::fmt;
 
 /// Results in the order of submission; from [`WorkerPool::in_order`].
+///
+/// # Cancellation
+///
+/// Each `next` waits and cannot be told to stop, but by the pool's context: what had not begun reports
+/// [`JobError::Canceled`] then.
+///
+/// # Example
+///
+/// ```
+/// let pool = gosched::pipeline::WorkerPool::new(2);
+/// let mut squares = pool.in_order((1..=3).map(|n| move || n * n));
+/// assert_eq!(squares.next().unwrap().unwrap(), 1);
+/// drop(squares); // submits no more
+/// ```
 #[must_use = "iterators are lazy: no job is submitted before a result is asked for"]
 pub struct InOrder<'p, I, T> {
     pool: &'p WorkerPool,
@@ -46,6 +60,18 @@ impl<I, T> fmt::Debug for InOrder<'_, I, T> {
 }
 
 /// Results in the order in which they come; from [`WorkerPool::as_completed`].
+///
+/// # Cancellation
+///
+/// As [`InOrder`].
+///
+/// # Example
+///
+/// ```
+/// let pool = gosched::pipeline::WorkerPool::new(2);
+/// let mut found = pool.as_completed((1..=3).map(|n| move || n * n)).map(|square| square.unwrap());
+/// assert!(found.any(|square| square == 4));
+/// ```
 #[must_use = "iterators are lazy: no job is submitted before a result is asked for"]
 pub struct AsCompleted<'p, I, T> {
     pool: &'p WorkerPool,

@@ -15,6 +15,16 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// The numbers of a [`WorkerPool`](super::WorkerPool) at one moment.
+///
+/// ```
+/// let pool = gosched::pipeline::WorkerPool::new(2);
+/// pool.submit(|| ()).join().unwrap();
+/// pool.wait();
+/// let stats = pool.stats();
+/// assert_eq!((stats.done, stats.queued, stats.panicked), (1, 0, 0));
+/// ```
+///
+/// In Go: nothing.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Stats {

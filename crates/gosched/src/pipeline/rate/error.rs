@@ -5,6 +5,19 @@ use std::error::Error;
 use std::fmt;
 
 /// Why [`Limiter::wait`](super::Limiter::wait) has failed. The texts are Go's.
+///
+/// ```
+/// use gosched::context::background;
+/// use gosched::pipeline::rate::{Limit, Limiter, WaitError};
+/// use std::time::Duration;
+///
+/// let limiter = Limiter::new(Limit::every(Duration::from_secs(3600)), 1);
+/// limiter.allow();
+/// let ctx = background().with_timeout(Duration::from_secs(60));
+/// assert_eq!(limiter.wait(&ctx), Err(WaitError::ExceedsDeadline { n: 1 }));
+/// ```
+///
+/// In Go: errors with these texts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum WaitError {
     /// More tokens were asked for than the bucket holds.

@@ -43,24 +43,43 @@ impl Sometimes {
     }
 
     /// Also the first `n` times.
+    ///
+    /// In Go: the field `First`.
     pub fn first(mut self, n: u64) -> Self {
         self.first = n;
         self
     }
 
     /// Also each `n`th time, beginning with the first.
+    ///
+    /// In Go: the field `Every`.
     pub fn every(mut self, n: u64) -> Self {
         self.every = n;
         self
     }
 
     /// Also if `interval` has passed since it was run last.
+    ///
+    /// ```
+    /// use gosched::pipeline::rate::Sometimes;
+    /// use std::time::Duration;
+    ///
+    /// let (log, mut lines) = (Sometimes::new().interval(Duration::from_secs(3600)), 0);
+    /// (0..5).for_each(|_| log.run(|| lines += 1));
+    /// assert_eq!(lines, 1);
+    /// ```
+    ///
+    /// In Go: the field `Interval`.
     pub fn interval(mut self, interval: Duration) -> Self {
         self.interval = interval;
         self
     }
 
     /// Runs `f`, or not.
+    ///
+    /// # Cancellation
+    ///
+    /// Cannot be told to stop while it waits for another's call to end.
     ///
     /// In Go: `Do`.
     #[track_caller]
