@@ -13,12 +13,14 @@
 //!
 //! # Who may unlock
 //!
-//! Whoever has the guard. The mutex has no owner in the sense of a thread or goroutine id: a goroutine may
+//! Whoever has the guard. Unlocking never unwinds, whatever a foreign waker does: `lock_api` unlocks in the name of
+//! guards that are still there (`unlocked`, `unlock_fair`, `bump`), which would unlock a second time. The mutex has no owner in the sense of a thread or goroutine id: a goroutine may
 //! resume on another thread, and a guard may be sent (see [`Mutex`](super::Mutex)).
 
 use crate::sys::lock::{Spin, SpinGuard};
 use crate::sys::prim::{AtomicU32, Ordering, spin_hint};
 use crate::wait::node::{NodeList, NodeState, Signal, WaitNode};
+use crate::wait::queue::{drop_quietly, wake_quietly};
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
@@ -313,9 +315,7 @@ impl RawMutex {
         }
         let waker = self.tell_first(&mut list);
         drop(list);
-        if let Some(waker) = waker {
-            waker.wake();
-        }
+        wake_quietly(waker);
     }
 
     /// Under the list's lock: takes the first waiter out and tells it to compete.
@@ -342,9 +342,7 @@ impl RawMutex {
             }
         };
         drop(list);
-        if let Some(waker) = waker {
-            waker.wake();
-        }
+        wake_quietly(waker);
     }
 
     /// The waiter that was on its way is dropped: another must go, unless a holder will see to it.
@@ -363,9 +361,7 @@ impl RawMutex {
             false => self.tell_first(&mut list),
         };
         drop(list);
-        if let Some(waker) = waker {
-            waker.wake();
-        }
+        wake_quietly(waker);
     }
 }
 
@@ -430,6 +426,7 @@ impl Acquire<'_> {
             Entered::Taken => {
                 drop(list);
                 self.node.reset();
+                drop_quietly(Some(waker));
                 Poll::Ready(())
             }
             Entered::Queue => {
@@ -474,7 +471,7 @@ impl Acquire<'_> {
             }
             state => state,
         };
-        drop(waker);
+        drop_quietly(waker);
         self.node.reset();
         match state {
             NodeState::Signalled(Signal::Handed) => true,
