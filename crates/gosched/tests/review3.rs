@@ -8,6 +8,7 @@ use gosched::chan::{self, TryRecvError};
 use gosched::context::background;
 use gosched::group::Group;
 use gosched::pipeline::{JobError, WorkerPool, par_map, source, stage, tee};
+use gosched::sync::Map;
 use gosched::{Runtime, go, select, time};
 use std::error::Error;
 use std::fmt;
@@ -237,6 +238,101 @@ fn N05_a_bad_waker_at_the_end_of_the_last_job_costs_the_pool_no_worker() {
             let second = job.lock().take().unwrap();
             assert_eq!(second.join().unwrap(), 2);
         });
+    });
+}
+
+#[test]
+fn N05_a_job_whose_handle_has_a_bad_waker_has_not_panicked() {
+    everywhere(|| {
+        let pool = WorkerPool::new(1);
+        let (go_on, rx) = chan::bounded::<()>(0);
+        let mut job = pool.submit(move || rx.recv().is_err());
+        assert!(poll(&mut job, &bad_after(|| ())).is_pending());
+        drop(go_on);
+        pool.wait();
+        assert!(job.join().unwrap());
+        assert_eq!((pool.stats().done, pool.stats().panicked), (1, 0));
+    });
+}
+
+#[test]
+fn E07_a_bad_waker_that_is_given_a_place_does_not_end_the_process() {
+    everywhere(|| {
+        let group = Group::<String>::new();
+        group.set_limit(1);
+        let (go_on, rx) = chan::bounded::<()>(0);
+        group.go(move || {
+            let _ = rx.recv();
+            panic!("of the function")
+        });
+        let mut place = group.place_async();
+        assert!(poll(&mut place, &bad_after(|| ())).is_pending());
+        drop(go_on);
+        assert_eq!(panic_text(|| group.wait()), "of the function");
+        assert!(poll(&mut place, Waker::noop()).is_ready());
+    });
+}
+
+// ---- maps ----
+
+/// Counts those that are there; each seventh panics when it is dropped.
+#[derive(PartialEq, Eq, Hash)]
+struct Bomb(u32);
+
+static BOMBS: AtomicUsize = AtomicUsize::new(0);
+
+impl Bomb {
+    fn new(n: u32) -> Self {
+        BOMBS.fetch_add(1, Ordering::SeqCst);
+        Self(n)
+    }
+}
+
+impl Drop for Bomb {
+    fn drop(&mut self) {
+        BOMBS.fetch_sub(1, Ordering::SeqCst);
+        if self.0.is_multiple_of(7) && !std::thread::panicking() {
+            resume_unwind(Box::new("a bomb"));
+        }
+    }
+}
+
+/// Keys are dropped by the table, in the middle of its own affairs.
+#[test]
+fn Y33_keys_and_values_that_panic_when_dropped_leave_the_map_whole() {
+    bounded(|| {
+        let map = Map::new();
+        for n in 0..2000 {
+            map.store(Bomb::new(n), n);
+            let key = std::mem::ManuallyDrop::new(Bomb(n));
+            if n % 3 == 0 {
+                map.delete(&*key);
+            }
+        }
+        let mut left = 0;
+        map.range(|key, n| {
+            assert!(key.0 == *n && n % 3 != 0);
+            left += 1;
+            true
+        });
+        assert_eq!(left, 1333);
+        drop(map);
+        assert_eq!(BOMBS.load(Ordering::SeqCst), 0, "keys");
+
+        let map = Map::new();
+        for n in 0..2000 {
+            // Nobody else has it: a panic of its drop is for who replaces or removes it.
+            map.store(n % 500, Bomb::new(n));
+            if n % 500 == 499 {
+                map.clear();
+                assert_eq!(BOMBS.load(Ordering::SeqCst), 0, "values that were cleared");
+            }
+        }
+        for n in 0..100 {
+            map.store(n, Bomb::new(n));
+        }
+        drop(map);
+        assert_eq!(BOMBS.load(Ordering::SeqCst), 0, "values");
     });
 }
 

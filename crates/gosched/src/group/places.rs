@@ -1,6 +1,7 @@
 //! The limit of a group: places, given away first come first served.
 
 use crate::sys::global::{Mutex, lock};
+use crate::wait::queue::wake_quietly;
 use crate::wait::waiter::Wakes;
 use std::collections::BTreeMap;
 use std::future::Future;
@@ -86,7 +87,8 @@ impl Places {
             return;
         };
         drop(state);
-        waker.wake();
+        // Places are given back while goroutines unwind, too; and a foreign waker's panic is not theirs.
+        wake_quietly(Some(waker));
     }
 }
 

@@ -33,6 +33,10 @@ use std::time::Duration;
 /// Threads and goroutines of any runtime may submit, through a reference or an `Arc`. A job that submits to its own
 /// pool and waits for the result may wait for ever, when all workers do the same.
 ///
+/// A worker is a goroutine of the runtime in which the job was submitted that it was started for. When that runtime
+/// ends, its workers end with it, also the idle ones, and the pool does not learn of it: use a pool within one runtime,
+/// or within the default one.
+///
 /// # Results
 ///
 /// Each job's handle has its result. For many, [`in_order`](WorkerPool::in_order) is an iterator over the results in
