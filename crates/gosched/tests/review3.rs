@@ -8,7 +8,7 @@ use gosched::chan::{self, TryRecvError};
 use gosched::context::background;
 use gosched::group::Group;
 use gosched::pipeline::{JobError, WorkerPool, par_map, source, stage, tee};
-use gosched::sync::Map;
+use gosched::sync::{Map, SingleFlight};
 use gosched::{Runtime, go, select, time};
 use std::error::Error;
 use std::fmt;
@@ -333,6 +333,38 @@ fn Y33_keys_and_values_that_panic_when_dropped_leave_the_map_whole() {
         }
         drop(map);
         assert_eq!(BOMBS.load(Ordering::SeqCst), 0, "values");
+    });
+}
+
+// ---- shared runs ----
+
+/// Whether keys can be compared.
+static COMPARABLE: AtomicBool = AtomicBool::new(true);
+
+#[derive(Clone, Hash)]
+struct Sulky(u8);
+
+impl PartialEq for Sulky {
+    fn eq(&self, other: &Self) -> bool {
+        assert!(COMPARABLE.load(Ordering::SeqCst), "not comparable now");
+        self.0 == other.0
+    }
+}
+
+impl Eq for Sulky {}
+
+/// Before, the panic was followed by a second one in a destructor, which ended the process.
+#[test]
+fn F06_the_key_of_a_run_is_forgotten_whatever_its_eq_does() {
+    everywhere(|| {
+        let flights = SingleFlight::new();
+        let (value, _) = flights.run(Sulky(1), || {
+            COMPARABLE.store(false, Ordering::SeqCst);
+            1
+        });
+        COMPARABLE.store(true, Ordering::SeqCst);
+        assert_eq!(value, 1);
+        assert_eq!(flights.run(Sulky(1), || 2), (2, false));
     });
 }
 

@@ -435,10 +435,11 @@ where
         self.find(key.hash, |other| *other == *key.key).it.map(|(_, value)| value)
     }
 
-    /// Removes `key` if `value`, that very one, is stored for it.
+    /// Removes `key` if `value`, that very one, was stored with it by this very `key`.
     pub(super) fn delete_shared(&self, key: &Key<K>, value: &Arc<V>) {
         let is_it = |now: &Arc<V>| Arc::ptr_eq(now, value);
-        drop(self.remove(key.hash, |other| *other == *key.key, is_it));
+        // It was stored with this very key, so the user's `Eq` need not be asked, which might panic.
+        drop(self.remove(key.hash, |other| std::ptr::eq(other, &*key.key), is_it));
     }
 }
 

@@ -13,9 +13,12 @@
 //!
 //! # Who may unlock
 //!
-//! Whoever has the guard. Unlocking never unwinds, whatever a foreign waker does: `lock_api` unlocks in the name of
-//! guards that are still there (`unlocked`, `unlock_fair`, `bump`), which would unlock a second time. The mutex has no owner in the sense of a thread or goroutine id: a goroutine may
+//! Whoever has the guard. The mutex has no owner in the sense of a thread or goroutine id: a goroutine may
 //! resume on another thread, and a guard may be sent (see [`Mutex`](super::Mutex)).
+//!
+//! Unlocking never unwinds, whatever a foreign waker does. It happens in the name of guards that are still there (in
+//! `lock_api`'s `unlocked`, `unlock_fair` and `bump`, and in an async wait for a condition): they would unlock a second
+//! time, for which reason `lock_api` ends the process then.
 
 use crate::sys::lock::{Spin, SpinGuard};
 use crate::sys::prim::{AtomicU32, Ordering, spin_hint};
