@@ -362,8 +362,15 @@ impl fmt::Debug for Limiter {
 ///
 /// Dropping it keeps them taken: the event is expected to happen. [`cancel`](Reservation::cancel) gives them back.
 ///
+/// It can be cancelled once: a second time would give back what is not there, as it does in Go.
+///
+/// ```compile_fail,E0599
+/// # let limiter = gosched::pipeline::rate::Limiter::default();
+/// let twice = limiter.reserve().clone();
+/// ```
+///
 /// In Go: `rate.Reservation`.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 #[must_use = "it tells when the event may happen"]
 pub struct Reservation<'a> {
     limiter: &'a Limiter,

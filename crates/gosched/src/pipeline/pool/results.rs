@@ -83,8 +83,9 @@ where
         while self.ahead < self.pool.ahead()
             && let Some(f) = self.jobs.next()
         {
-            self.pool.submit_to(f, Outlet::Channel(self.come.tx.clone()));
+            // Counted first: a job that cannot be submitted, which panics here, has a result as well.
             self.ahead += 1;
+            self.pool.submit_to(f, Outlet::Channel(self.come.tx.clone()));
         }
         self.ahead = self.ahead.checked_sub(1)?;
         Some(self.come.rx.recv().expect("each job gives one result, or says that it was canceled"))
