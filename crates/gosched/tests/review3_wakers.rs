@@ -267,3 +267,37 @@ fn Y11_a_waker_that_panics_when_dropped_costs_nobody_the_lock() {
         assert!(lock.try_write().is_some(), "a reader was counted who has gone");
     });
 }
+
+/// Before, the second panic, in a destructor, ended the process.
+#[test]
+fn Y24_what_is_passed_on_while_unwinding_comes_to_a_bad_waker_too() {
+    bounded(|| {
+        let unwind_with = |future: Box<dyn std::any::Any>| {
+            perhaps(move || {
+                let _dropped = future;
+                resume_unwind(Box::new("another panic"));
+            });
+        };
+        // A notification for one who goes.
+        let (mutex, changed): (&Mutex<i32>, &Condvar) =
+            (Box::leak(Box::new(Mutex::new(0))), Box::leak(Box::new(Condvar::new())));
+        let mut first = Box::pin(changed.wait_async(mutex.lock()));
+        waits(&mut first, Waker::noop());
+        let mut second = Box::pin(changed.wait_async(mutex.lock()));
+        waits(&mut second, &bad());
+        assert!(changed.notify_one());
+        unwind_with(Box::new(first));
+        drop(ready(second));
+
+        // A message that had been handed to one who goes.
+        let (tx, rx) = gosched::chan::bounded::<i32>(0);
+        let rx: &gosched::chan::Receiver<i32> = Box::leak(Box::new(rx));
+        let mut first = Box::pin(rx.recv_async());
+        waits(&mut first, Waker::noop());
+        let mut second = Box::pin(rx.recv_async());
+        waits(&mut second, &bad());
+        tx.try_send(1).unwrap();
+        unwind_with(Box::new(first));
+        assert_eq!(ready(second), Ok(1));
+    });
+}

@@ -287,7 +287,8 @@ impl Core {
         state.is_unseen() && !self.is_watched()
     }
 
-    /// Whether somebody has a clone of the channel. If nobody has, and there is no node, nobody can make one.
+    /// Whether somebody has a clone of the channel. If nobody has, and there is no node, nobody can make one. Nobody tells
+    /// us when it is dropped: a core without a node that is watched stays with its parent until either ends.
     fn is_watched(&self) -> bool {
         self.done.get().is_some_and(|done| done.rx.has_clones())
     }

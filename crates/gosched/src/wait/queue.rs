@@ -178,8 +178,11 @@ impl WaitQueue {
             self.waiting.store(self.waiting.load(Ordering::Relaxed) - 1, Ordering::Relaxed);
             popped.signal(Signal::One)
         };
-        if let Some(waker) = waker {
-            waker.wake();
+        match waker {
+            // A notification is passed on by destructors, too: a second panic would end the process.
+            waker if std::thread::panicking() => wake_quietly(waker),
+            Some(waker) => waker.wake(),
+            None => {}
         }
         true
     }
