@@ -1,6 +1,7 @@
 //! What a pool's workers and its owner have in common: the counts, and the life of a worker.
 
 use crate::chan::{Receiver, RecvTimeoutError};
+use crate::clock::now;
 use crate::context::{Canceller, Context};
 use crate::spawn::go;
 use crate::sync::WaitGroup;
@@ -12,7 +13,7 @@ use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::pin;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// The numbers of a [`WorkerPool`](super::WorkerPool) at one moment.
 ///
@@ -158,7 +159,10 @@ impl Drop for Account {
             self.set(Stage::New);
             lock(&self.shared.counts).stats.canceled += 1;
         }
-        self.shared.open.done();
+        // Wakers are called here, which may be foreign: one that panics must not cost the pool a worker.
+        if let Err(payload) = catch_unwind(AssertUnwindSafe(|| self.shared.open.done())) {
+            discard_payload(payload);
+        }
     }
 }
 
@@ -198,7 +202,7 @@ impl Shared {
         }
         // Fewer than the least stay for ever; and so does one who becomes one of them while he waits.
         let may_retire = lock(&self.counts).stats.workers > self.min;
-        let deadline = may_retire.then(|| Instant::now().checked_add(self.idle_limit)).flatten();
+        let deadline = may_retire.then(|| now().checked_add(self.idle_limit)).flatten();
         let job = pin!(self.ctx.wait_async(self.jobs.recv_async()));
         let received = match deadline {
             Some(deadline) => wait_deadline(WaitReason::ChanReceive, job, deadline),
@@ -208,6 +212,16 @@ impl Shared {
             Some(Ok(result)) => result.map_err(RecvTimeoutError::from),
             // The context is done, or the time is up.
             Some(Err(_)) | None => Err(RecvTimeoutError::Timeout),
+        }
+    }
+
+    /// Drops what is queued, if the context is done: the workers may be busy for long, or have gone with their runtime.
+    pub(super) fn drop_queued(&self) {
+        while self.ctx.err().is_some()
+            && let Ok(task) = self.jobs.try_recv()
+        {
+            // It is not run, since the context is done.
+            task.run();
         }
     }
 

@@ -1,6 +1,7 @@
 //! Tokens taken in advance.
 
 use super::{Granted, Limiter};
+use crate::clock::now;
 use crate::sys::global::lock;
 use std::time::{Duration, Instant};
 
@@ -19,8 +20,15 @@ use std::time::{Duration, Instant};
 /// assert_eq!(never.delay(), Duration::MAX);
 /// ```
 ///
+/// It can be cancelled once: a second time would give back what is not there, as it does in Go.
+///
+/// ```compile_fail,E0599
+/// # let limiter = gosched::pipeline::rate::Limiter::default();
+/// let twice = limiter.reserve().clone();
+/// ```
+///
 /// In Go: `rate.Reservation`.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 #[must_use = "it tells when the event may happen"]
 pub struct Reservation<'a> {
     pub(super) limiter: &'a Limiter,
@@ -39,7 +47,7 @@ impl Reservation<'_> {
     ///
     /// In Go: `Delay`.
     pub fn delay(&self) -> Duration {
-        self.delay_from(Instant::now())
+        self.delay_from(now())
     }
 
     /// How long to wait from `now` on.
@@ -69,7 +77,7 @@ impl Reservation<'_> {
     ///
     /// In Go: `Cancel`.
     pub fn cancel(self) {
-        self.cancel_at(Instant::now());
+        self.cancel_at(now());
     }
 
     /// The same at `now`.
