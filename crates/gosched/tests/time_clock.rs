@@ -1,4 +1,4 @@
-//! `time::clock`: the clock that a test moves by hand (FEATURES T16, and "a clock that a test can replace").
+//! `time::clock`: the clock that a test moves by hand (FEATURES T15, T16, and "a clock that a test can replace").
 #![cfg(not(loom))]
 #![allow(non_snake_case)]
 
@@ -298,6 +298,59 @@ fn storm_nobody_oversleeps_a_clock_that_moves_meanwhile() {
         done.store(true, Ordering::SeqCst);
         gosched::blocking(|| mover.join().unwrap());
         until("no timer is left", || clock.timers() == 0);
+    });
+}
+
+#[test]
+fn T15_a_timer_is_in_the_store_only_while_somebody_waits() {
+    by_hand(|clock| {
+        let timers: Vec<_> = (0..100).map(|_| time::Timer::new(LONG)).collect();
+        let tickers: Vec<_> = (0..100).map(|_| time::Ticker::new(LONG)).collect();
+        assert_eq!(clock.timers(), 0);
+        let mut waits: Vec<_> = timers.iter().map(|timer| Box::pin(timer.receiver().recv_async())).collect();
+        waits.extend(tickers.iter().map(|ticker| Box::pin(ticker.receiver().recv_async())));
+        assert_eq!(clock.timers(), 0, "a future is nothing before it is polled");
+        assert!(waits.iter_mut().all(|wait| poll_once(wait.as_mut()).is_pending()));
+        assert_eq!(clock.timers(), 200);
+        waits.truncate(150);
+        assert_eq!(clock.timers(), 150);
+        clock.advance(LONG);
+        assert!(waits.iter_mut().all(|wait| poll_once(wait.as_mut()).is_ready()));
+        drop(waits);
+        assert_eq!(clock.timers(), 0);
+        // The others are due all the same: nothing had to run for that.
+        assert!(tickers[60].receiver().try_recv().is_ok());
+    });
+}
+
+#[test]
+fn T15_timers_cost_no_threads() {
+    if !common::is_child() {
+        // Threads are counted per process.
+        return drop(common::Child::new("T15_timers_cost_no_threads").passes());
+    }
+    if common::goroutines_are_threads() {
+        return;
+    }
+    let runtime = Runtime::builder().workers(2).build().unwrap();
+    runtime.run(|| {
+        sleep(MS);
+        let before = common::proc_status("Threads:");
+        let sleepers: Vec<_> = (0..2000)
+            .map(|n| {
+                go(move || match n % 3 {
+                    0 => sleep(100 * MS),
+                    1 => drop(time::Timer::new(100 * MS).receiver().recv()),
+                    _ => drop(after(LONG).recv_timeout(100 * MS)),
+                })
+            })
+            .collect();
+        while !sleepers[0].is_finished() {
+            // At most the one that serves timers of those who have no worker.
+            assert!(common::proc_status("Threads:") <= before + 1);
+            sleep(5 * MS);
+        }
+        sleepers.into_iter().for_each(|sleeper| sleeper.join().unwrap());
     });
 }
 
