@@ -179,6 +179,14 @@ fn rwlocks_given_up_lose_no_lock_and_keep_nobody_out() {
         serves_two(|| shared.total.write_async(), || drop(total));
         let total = shared.total.write();
         serves_two(|| shared.total.read_async(), || drop(total));
+        // A writer that leaves lets in those that it kept out.
+        let total = shared.total.read();
+        let (mut writer, mut reader) =
+            (Box::pin(shared.total.write_async()), Box::pin(shared.total.read_async()));
+        assert!(poll(&mut writer).is_pending() && poll(&mut reader).is_pending());
+        drop(writer);
+        assert!(poll(&mut reader).is_ready());
+        drop(total);
         assert!(!shared.total.is_locked());
     });
 }
@@ -199,14 +207,31 @@ struct TokenState {
 }
 
 impl Tokens {
-    async fn take(self: Arc<Self>) {
+    /// Takes a token, in time.
+    async fn take(self: Arc<Self>, n: u64) {
         let mut state = self.state.lock_async().await;
         while state.free == 0 && !state.over {
             state = self.changed.wait_async(state).await;
         }
-        if state.free > 0 {
-            state.free -= 1;
-            state.taken += 1;
+        state.take(n).await;
+    }
+
+    /// Takes a token if it is told of one, and only then: if what it was told of is lost with it, nothing heals that.
+    async fn take_if_told(self: Arc<Self>, n: u64) {
+        let state = self.state.lock_async().await;
+        if !state.over {
+            self.changed.wait_async(state).await.take(n).await;
+        }
+    }
+}
+
+impl TokenState {
+    /// Keeps the others waiting for the mutex, some time. (Given up meanwhile, it has taken its token.)
+    async fn take(&mut self, n: u64) {
+        if self.free > 0 {
+            self.free -= 1;
+            self.taken += 1;
+            pause(n).await;
         }
     }
 }
@@ -218,28 +243,33 @@ fn condition_waits_given_up_swallow_no_signal() {
         let parties = crowd(&mut dice, |mut party| {
             let tokens = tokens.clone();
             async move {
-                // Half of them give up all the time. What they are told of and leave the others must be told of.
-                if party.id < PARTIES / 2 {
-                    for _ in 0..2 * ROUNDS {
-                        party.hasty(tokens.clone().take()).await;
-                    }
-                }
+                // Half of them give up all the time. What they are told of and leave, the others must be told of.
                 while !tokens.state.lock_async().await.over {
-                    tokens.clone().take().await;
+                    let n = party.dice.throw();
+                    if party.id < PARTIES / 2 {
+                        party.hasty(tokens.clone().take_if_told(n)).await;
+                    } else {
+                        tokens.clone().take(n).await;
+                    }
                 }
             }
         });
-        for _ in 0..ROUNDS {
-            let some = 1 + dice.below(3);
-            for _ in 0..some {
-                tokens.state.lock().free += 1;
-                tokens.changed.notify_one();
+        for _ in 0..3 * ROUNDS {
+            let some = 1 + dice.below(4);
+            {
+                // Told while they cannot get at the mutex: some are given up on their way to it.
+                let mut state = tokens.state.lock();
+                state.free += some;
+                for _ in 0..some {
+                    tokens.changed.notify_one();
+                }
+                gosched::wait(pause(dice.throw()));
             }
             eventually("the tokens are taken", || tokens.state.lock().free == 0);
+            tokens.state.lock().taken -= some;
             if dice.below(8) == 0 {
                 tokens.changed.notify_all();
             }
-            tokens.state.lock().taken -= some;
         }
         tokens.state.lock().over = true;
         tokens.changed.notify_all();
@@ -382,6 +412,8 @@ fn waits_for_what_happens_once_given_up_take_nobody_along() {
 
 // ---- wait groups and barriers ----------------------------------------------------------------------------
 
+const WG_ROUNDS: usize = 1000;
+
 #[test]
 fn wait_group_waits_given_up_take_no_zero_from_others() {
     #[derive(Default)]
@@ -417,15 +449,30 @@ fn wait_group_waits_given_up_take_no_zero_from_others() {
                 }
             }
         });
-        for round in 1..=ROUNDS {
-            watched.wg.add(2);
+        // Another counts down, so that the next round begins while the waiters of the last one are released.
+        let counter = {
+            let watched = watched.clone();
+            std::thread::spawn(move || {
+                for round in 1..=WG_ROUNDS {
+                    while watched.opened.load(SeqCst) < round {
+                        std::thread::yield_now();
+                    }
+                    watched.closed.store(round, SeqCst);
+                    watched.wg.done();
+                }
+            })
+        };
+        for round in 1..=WG_ROUNDS {
+            watched.wg.add(1);
             watched.opened.store(round, SeqCst);
-            gosched::wait(pause(dice.throw()));
-            watched.wg.done();
-            gosched::wait(pause(dice.throw()));
-            watched.closed.store(round, SeqCst);
-            watched.wg.done();
+            if round.is_multiple_of(3) {
+                gosched::wait(pause(dice.throw()));
+            }
+            while watched.closed.load(SeqCst) < round {
+                yield_now();
+            }
         }
+        gosched::blocking(|| counter.join().unwrap());
         over.store(true, SeqCst);
         parties.join();
         assert_eq!(format!("{:?}", watched.wg), "WaitGroup { count: 0, waiting: 0 }");
@@ -553,6 +600,14 @@ fn acquisitions_of_all_weights_given_up_lose_no_permit() {
         assert!(permits.entered.load(SeqCst) >= PARTIES && permits.gauge.inside() == 0);
         assert!(permits.semaphore.try_acquire(SIZE));
         serves_two(|| permits.semaphore.acquire_async(SIZE), || permits.semaphore.release(SIZE));
+        permits.semaphore.release(SIZE);
+        // A large request that leaves lets in those that it kept out.
+        assert!(permits.semaphore.try_acquire(1));
+        let large = &mut Box::pin(permits.semaphore.acquire_async(SIZE));
+        let mut small = Box::pin(permits.semaphore.acquire_async(1));
+        assert!(poll(large).is_pending() && poll(&mut small).is_pending());
+        large.set(permits.semaphore.acquire_async(SIZE));
+        assert!(poll(&mut small).is_ready());
     });
 }
 
