@@ -14,7 +14,7 @@ use crate::common::{Dice, Mode, PATIENCE, block_on, bounded_as, modes};
 use gosched::context::background;
 use gosched::time::clock::Clock;
 use gosched::time::{sleep_async, timeout_async};
-use gosched::{JoinHandle, go, go_async, wait};
+use gosched::{JoinHandle, Runtime, go, go_async, wait};
 use std::future::{Future, poll_fn};
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::pin::{Pin, pin};
@@ -36,48 +36,43 @@ type Doomed = Pin<Box<dyn Future<Output = ()> + Send>>;
 /// Runs a storm for each seed in each mode, as the main goroutine.
 #[track_caller]
 pub(crate) fn storm(body: fn(Dice)) {
-    storm_in(modes(), |mode| (mode.name, move |body: Box<dyn FnOnce() + Send>| mode.runtime.run(body)), body);
+    for mode in modes() {
+        storm_in(mode, body);
+    }
 }
 
-/// The same with a clock that is moved by hand.
+/// The same with clocks that are moved by hand.
 #[track_caller]
-pub(crate) fn storm_by_hand(clock: &Clock, body: fn(Dice)) {
-    let builder = || gosched::Runtime::builder().clock(clock);
-    let modes = vec![
-        Mode { name: "by hand, one worker", runtime: builder().workers(1).build().unwrap() },
-        Mode { name: "by hand, two workers", runtime: builder().workers(2).build().unwrap() },
-        Mode { name: "by hand, threads", runtime: builder().workers(2).os_threads().build().unwrap() },
-    ];
-    storm_in(modes, |mode| (mode.name, move |body: Box<dyn FnOnce() + Send>| mode.runtime.run(body)), body);
+pub(crate) fn storm_by_hand(body: fn(Dice, &Clock)) {
+    for name in ["one worker", "two workers", "threads"] {
+        let clock = Clock::manual();
+        let builder = Runtime::builder().clock(&clock).workers(1 + usize::from(name != "one worker"));
+        let builder = if name == "threads" { builder.os_threads() } else { builder };
+        let mode = Mode { name, runtime: builder.build().unwrap() };
+        storm_in(mode, move |dice| body(dice, &clock));
+    }
 }
 
 #[track_caller]
-fn storm_in<R: FnOnce(Box<dyn FnOnce() + Send>) + Send + 'static>(
-    modes: Vec<Mode>,
-    runner: fn(Mode) -> (&'static str, R),
-    body: fn(Dice),
-) {
+fn storm_in(Mode { name, runtime }: Mode, body: impl Fn(Dice) + Send + 'static) {
     let only = std::env::var("GOSCHED_STORM_SEED").ok().map(|seed| seed.parse::<u64>().unwrap());
     let seeds = only.map_or((0..SEEDS).collect(), |seed| vec![seed; 20]);
-    for mode in modes {
-        let (name, run) = runner(mode);
-        let (seeds, current) = (seeds.clone(), Arc::new(AtomicU64::new(0)));
-        let running = current.clone();
-        let ran = catch_unwind(AssertUnwindSafe(|| {
-            bounded_as(&format!("the storm in {name} mode"), move || {
-                run(Box::new(move || {
-                    for seed in seeds {
-                        running.store(seed, Ordering::SeqCst);
-                        body(Dice::new(seed));
-                    }
-                }));
+    let current = Arc::new(AtomicU64::new(0));
+    let running = current.clone();
+    let ran = catch_unwind(AssertUnwindSafe(|| {
+        bounded_as(&format!("the storm in {name} mode"), move || {
+            runtime.run(move || {
+                for seed in seeds {
+                    running.store(seed, Ordering::SeqCst);
+                    body(Dice::new(seed));
+                }
             });
-        }));
-        if let Err(panic) = ran {
-            let seed = current.load(Ordering::SeqCst);
-            eprintln!("that was in {name} mode; GOSCHED_STORM_SEED={seed} runs it again");
-            resume_unwind(panic);
-        }
+        });
+    }));
+    if let Err(panic) = ran {
+        let seed = current.load(Ordering::SeqCst);
+        eprintln!("that was in {name} mode; GOSCHED_STORM_SEED={seed} runs it again");
+        resume_unwind(panic);
     }
 }
 
