@@ -8,11 +8,15 @@ mod hand;
 
 use common::{block_on, bounded, everywhere, panic_text};
 use gosched::chan::{RecvTimeoutError, SendTimeoutError, after, bounded as channel, tick};
-use gosched::sync::{Condvar, Mutex};
+use gosched::context::{ContextError, background};
+use gosched::pipeline::WorkerPool;
+use gosched::pipeline::rate::{Limit, Limiter, Sometimes};
+use gosched::sync::{Barrier, Condvar, Mutex, Semaphore};
 use gosched::time::clock::Clock;
 use gosched::time::{self, sleep, sleep_async};
 use gosched::{Runtime, Select, go, go_async, select, select_async};
 use hand::{MS, by_hand, poll_once, until, until_asleep};
+use std::future::pending;
 use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -52,7 +56,7 @@ fn it_stands_still_until_it_is_moved_and_never_goes_back() {
 }
 
 /// Operations with a time in them, which end when an hour has passed.
-const TIMED: [fn(); 11] = [
+const TIMED: [fn(); 16] = [
     || sleep(LONG),
     || time::sleep_until(time::now() + LONG),
     || gosched::wait(sleep_async(LONG)),
@@ -85,6 +89,18 @@ const TIMED: [fn(); 11] = [
         let _held = lock.lock();
         assert!(lock.try_lock_for(LONG).is_none());
     },
+    || assert!(!Semaphore::new(1).acquire_timeout(2, LONG)),
+    || assert!(Barrier::new(2).wait_timeout(LONG).is_none()),
+    || {
+        let ctx = background().with_timeout(LONG);
+        assert_eq!(ctx.wait(pending::<()>()), Err(ContextError::DeadlineExceeded));
+    },
+    || assert!(background().with_deadline(time::now() + LONG).done().recv().is_err()),
+    || {
+        let limiter = Limiter::new(Limit::every(LONG), 1);
+        assert!(limiter.allow());
+        limiter.wait(&background()).unwrap();
+    },
 ];
 
 #[test]
@@ -107,6 +123,68 @@ fn all_that_waits_for_a_time_goes_by_it() {
         waiting.into_iter().for_each(|handle| handle.join().unwrap());
         polled.join().unwrap();
         assert_eq!((clock.timers(), clock.next_timer()), (0, None));
+    });
+}
+
+#[test]
+fn X05_a_deadline_goes_by_the_clock_of_whoever_set_it_and_leaves_nothing_with_it() {
+    by_hand(|clock| {
+        let ctx = background().with_timeout(LONG);
+        let (cancelled, dropped) = (ctx.with_timeout(LONG / 2), ctx.with_timeout(LONG / 2));
+        assert_eq!(clock.timers(), 3);
+        cancelled.cancel();
+        drop(dropped);
+        assert_eq!((clock.timers(), ctx.deadline()), (1, Some(time::now() + LONG)));
+        // On a thread that goes by the machine's clock it is the same deadline.
+        let elsewhere = gosched::blocking({
+            let ctx = ctx.clone();
+            move || thread::spawn(move || ctx.done().recv())
+        });
+        clock.advance(LONG - MS);
+        assert_eq!(ctx.err(), None);
+        clock.advance(MS);
+        assert_eq!((ctx.err(), clock.timers()), (Some(ContextError::DeadlineExceeded), 0));
+        assert!(gosched::blocking(|| elsewhere.join().unwrap()).is_err());
+        assert_eq!(background().with_timeout(Duration::ZERO).err(), Some(ContextError::DeadlineExceeded));
+    });
+    // One that outlives the clock: it keeps nothing alive, and nobody ends it any more.
+    bounded(|| {
+        let clock = Clock::manual();
+        let witness = Arc::new(());
+        let left = {
+            let _here = clock.enter();
+            background().with_value(witness.clone()).with_timeout(LONG).detach()
+        };
+        drop(clock);
+        assert_eq!(left.err(), None);
+        drop(left);
+        assert_eq!(Arc::strong_count(&witness), 1);
+    });
+}
+
+#[test]
+fn R01_and_R10_and_the_workers_of_a_pool_go_by_it() {
+    by_hand(|clock| {
+        let limiter = Limiter::new(Limit::every(MS), 4);
+        assert!(limiter.allow_n(4) && !limiter.allow());
+        thread::sleep(2 * MS);
+        assert!(!limiter.allow(), "the machine's time is not ours");
+        clock.advance(3 * MS);
+        assert!(limiter.allow_n(3) && !limiter.allow());
+        let sometimes = Sometimes::new().interval(LONG);
+        let ran = AtomicUsize::new(0);
+        let run = || sometimes.run(|| _ = ran.fetch_add(1, Ordering::SeqCst));
+        (0..2).for_each(|_| run());
+        clock.advance(LONG);
+        (0..2).for_each(|_| run());
+        assert_eq!(ran.into_inner(), 2);
+        let pool = WorkerPool::builder().workers_between(0, 2).idle(LONG).build();
+        pool.submit(|| ()).join().unwrap();
+        until_asleep(clock, 1);
+        clock.advance(LONG - MS);
+        assert_eq!((pool.stats().workers, clock.timers()), (1, 1));
+        clock.advance(MS);
+        until("the worker has retired", || pool.stats().workers == 0);
     });
 }
 

@@ -30,9 +30,11 @@ use super::error::{Cause, ContextError, Reason};
 use crate::chan::{Receiver, Sender, bounded};
 use crate::clock::TimerKey;
 use crate::clock::driver::fallback;
+use crate::clock::manual::{self, Manual};
 use crate::sys::global::{Mutex, OnceLock, lock};
 use crate::sys::threads::discard_payload;
 use std::convert::Infallible;
+use std::io;
 use std::mem;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicU8, Ordering};
@@ -67,7 +69,7 @@ struct State {
     cause: Option<Cause>,
     /// Its own entry with the parent.
     key: Option<Key>,
-    timer: Option<TimerKey>,
+    timer: Option<Alarm>,
     /// Whether its node is there, so that somebody may look at it.
     seen: bool,
 }
@@ -85,10 +87,41 @@ impl State {
     }
 }
 
-/// Takes a timer off, outside of any lock: its waker is dropped.
-fn take_off(timer: Option<TimerKey>) {
+/// The timer of a deadline, and where it is.
+enum Alarm {
+    /// With the process's timer thread, not with a runtime: a context may outlive its runtime, and must end in time
+    /// also when all workers are busy and ask it whether they may stop.
+    Real(TimerKey),
+    /// With the clock that is moved by hand and by which the deadline was reckoned. Weakly: the clock holds us.
+    ByHand(Weak<Manual>, TimerKey),
+}
+
+impl Alarm {
+    fn set(core: &Arc<Core>, at: Instant) -> io::Result<Self> {
+        let waker = Waker::from(core.clone());
+        match manual::here() {
+            None => fallback().insert(at, waker).map(Alarm::Real),
+            Some(clock) => {
+                let key = clock.insert(at, waker);
+                // The time may have come meanwhile.
+                clock.fire();
+                Ok(Alarm::ByHand(Arc::downgrade(&clock), key))
+            }
+        }
+    }
+
+    /// Takes it off, outside of any lock: its waker is dropped.
+    fn take_off(self) {
+        drop(match self {
+            Alarm::Real(key) => fallback().cancel(key),
+            Alarm::ByHand(clock, key) => clock.upgrade().and_then(|clock| clock.cancel(key)),
+        });
+    }
+}
+
+fn take_off(timer: Option<Alarm>) {
     if let Some(timer) = timer {
-        drop(fallback().cancel(timer));
+        timer.take_off();
     }
 }
 
@@ -132,9 +165,7 @@ impl Core {
         if super::now() >= at {
             return self.expire();
         }
-        // The process's timer thread, not the runtime's timers: a context may outlive its runtime, and must end
-        // in time also when all workers are busy and ask it whether they may stop.
-        let timer = fallback().insert(at, Waker::from(self.clone())).unwrap_or_else(|error| {
+        let timer = Alarm::set(self, at).unwrap_or_else(|error| {
             self.cancel(&Reason::CANCELED);
             panic!("the timer thread cannot be started: {error}")
         });
@@ -143,7 +174,7 @@ impl Core {
             state.timer = Some(timer);
         } else {
             drop(state);
-            take_off(Some(timer));
+            timer.take_off();
         }
     }
 

@@ -20,6 +20,7 @@ mod sometimes;
 pub use error::WaitError;
 pub use sometimes::Sometimes;
 
+use crate::clock::now;
 use crate::context::{Context, ContextWait};
 use crate::sys::global::{Mutex, lock};
 use crate::time::{Sleep, sleep_until_async};
@@ -193,7 +194,7 @@ impl Limiter {
     pub fn allow_n(&self, n: usize) -> bool {
         let mut bucket = lock(&self.bucket);
         // The time is asked for under the lock here and below, so that it does not go back between two callers.
-        bucket.reserve(Instant::now(), n, Duration::ZERO).is_some()
+        bucket.reserve(now(), n, Duration::ZERO).is_some()
     }
 
     /// Whether `n` events may happen at `now`.
@@ -223,7 +224,7 @@ impl Limiter {
     /// ```
     pub fn reserve_n(&self, n: usize) -> Reservation<'_> {
         let mut bucket = lock(&self.bucket);
-        Reservation { limiter: self, granted: bucket.reserve(Instant::now(), n, Duration::MAX) }
+        Reservation { limiter: self, granted: bucket.reserve(now(), n, Duration::MAX) }
     }
 
     /// The same at `now`.
@@ -282,7 +283,7 @@ impl Limiter {
     /// The tokens that are there now; negative if some were taken in advance.
     pub fn tokens(&self) -> f64 {
         let bucket = lock(&self.bucket);
-        bucket.at(Instant::now())
+        bucket.at(now())
     }
 
     /// The tokens at `now`.
@@ -302,7 +303,7 @@ impl Limiter {
 
     /// Sets another limit. What has come in up to now came at the old one; reservations keep their times.
     pub fn set_limit(&self, limit: Limit) {
-        lock(&self.bucket).set_limit(Instant::now(), limit);
+        lock(&self.bucket).set_limit(now(), limit);
     }
 
     /// The same at `now`.
@@ -312,7 +313,7 @@ impl Limiter {
 
     /// Sets another burst. Tokens beyond it are lost with the next look at the time.
     pub fn set_burst(&self, burst: usize) {
-        lock(&self.bucket).set_burst(Instant::now(), burst);
+        lock(&self.bucket).set_burst(now(), burst);
     }
 
     /// The same at `now`.
@@ -333,7 +334,7 @@ impl Limiter {
         }
         let deadline = ctx.deadline();
         bucket = lock(&self.bucket);
-        let now = Instant::now();
+        let now = now();
         let patience = deadline.map_or(Duration::MAX, |at| at.saturating_duration_since(now));
         bucket.reserve(now, n, patience).ok_or(WaitError::ExceedsDeadline { n })
     }
@@ -352,7 +353,7 @@ impl fmt::Debug for Limiter {
         f.debug_struct("Limiter")
             .field("limit", &bucket.limit)
             .field("burst", &bucket.burst)
-            .field("tokens", &bucket.at(Instant::now()))
+            .field("tokens", &bucket.at(now()))
             .finish()
     }
 }
@@ -377,7 +378,7 @@ impl Reservation<'_> {
 
     /// How long to wait until the event may happen; [`Duration::MAX`] is for ever.
     pub fn delay(&self) -> Duration {
-        self.delay_from(Instant::now())
+        self.delay_from(now())
     }
 
     /// How long to wait from `now` on.
@@ -391,7 +392,7 @@ impl Reservation<'_> {
     /// The event will not happen: gives the tokens back, as far as later reservations were not made on the ground
     /// that they are taken. Does nothing once the event could have happened.
     pub fn cancel(self) {
-        self.cancel_at(Instant::now());
+        self.cancel_at(now());
     }
 
     /// The same at `now`.
@@ -424,7 +425,7 @@ impl Future for LimiterWait<'_> {
         let this = &mut *self;
         if this.waiting.is_none() {
             let granted = this.limiter.reserve_for(this.ctx, this.n)?;
-            if granted.at.is_some_and(|at| at <= Instant::now()) {
+            if granted.at.is_some_and(|at| at <= now()) {
                 return Poll::Ready(Ok(()));
             }
             let sleep = Forever(granted.at.map(sleep_until_async));
@@ -448,7 +449,7 @@ impl LimiterWait<'_> {
     fn give_back(&mut self) {
         if let Some((granted, waiting)) = self.waiting.take() {
             drop(waiting);
-            lock(&self.limiter.bucket).restore(Instant::now(), &granted);
+            lock(&self.limiter.bucket).restore(now(), &granted);
         }
     }
 }

@@ -1,6 +1,7 @@
 //! What a pool's workers and its owner have in common: the counts, and the life of a worker.
 
 use crate::chan::{Receiver, RecvTimeoutError};
+use crate::clock::now;
 use crate::context::{Canceller, Context};
 use crate::spawn::go;
 use crate::sync::WaitGroup;
@@ -12,7 +13,7 @@ use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::pin;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// The numbers of a [`WorkerPool`](super::WorkerPool) at one moment.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -188,7 +189,7 @@ impl Shared {
         }
         // Fewer than the least stay for ever; and so does one who becomes one of them while he waits.
         let may_retire = lock(&self.counts).stats.workers > self.min;
-        let deadline = may_retire.then(|| Instant::now().checked_add(self.idle_limit)).flatten();
+        let deadline = may_retire.then(|| now().checked_add(self.idle_limit)).flatten();
         let job = pin!(self.ctx.wait_async(self.jobs.recv_async()));
         let received = match deadline {
             Some(deadline) => wait_deadline(WaitReason::ChanReceive, job, deadline),
