@@ -24,7 +24,7 @@ use std::time::Duration;
 use storm::{Counted, Gauge, PARTIES, US, crowd, pause, storm};
 
 /// What each party does, one after the other.
-const ROUNDS: usize = 100;
+const ROUNDS: usize = 200;
 
 fn poll<F: Future>(future: &mut Pin<Box<F>>) -> Poll<F::Output> {
     future.as_mut().poll(&mut Context::from_waker(Waker::noop()))
@@ -254,7 +254,7 @@ fn condition_waits_given_up_swallow_no_signal() {
                 }
             }
         });
-        for _ in 0..3 * ROUNDS {
+        for _ in 0..ROUNDS {
             let some = 1 + dice.below(4);
             {
                 // Told while they cannot get at the mutex: some are given up on their way to it.

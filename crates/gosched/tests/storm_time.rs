@@ -7,43 +7,19 @@ mod common;
 #[path = "common/storm.rs"]
 mod storm;
 
-use common::{PATIENCE, eventually};
+use common::eventually;
 use gosched::chan::{TryRecvError, bounded};
 use gosched::context::{CancelContext, Context, ContextError, background};
-use gosched::time::clock::Clock;
 use gosched::time::{Ticker, Timer, now, sleep_async, timeout_async};
 use std::collections::HashSet;
 use std::future::pending;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant};
-use storm::{Counted, Crowd, PARTIES, US, crowd, crowd_with, pause, storm, storm_by_hand};
+use std::time::Duration;
+use storm::{Counted, PARTIES, US, crowd, crowd_with, let_time_pass, pause, storm, storm_by_hand};
 
-const ROUNDS: usize = 100;
+const ROUNDS: usize = 200;
 const HOUR: Duration = Duration::from_secs(3600);
-
-/// Moves the clock whenever somebody waits for it, until all have ended; then no timer is left.
-fn let_time_pass(clock: &Clock, parties: Crowd<()>) {
-    let begin = Instant::now();
-    while !parties.is_finished() {
-        assert!(begin.elapsed() < PATIENCE, "time passes, and somebody waits for ever");
-        if clock.timers() > 0 {
-            clock.advance(10 * US);
-        }
-        gosched::yield_now();
-    }
-    parties.join();
-    eventually_without_time("no timer is left", || clock.timers() == 0);
-}
-
-/// [`eventually`] sleeps, and time stands still here.
-fn eventually_without_time(what: &str, mut condition: impl FnMut() -> bool) {
-    let begin = Instant::now();
-    while !condition() {
-        assert!(begin.elapsed() < PATIENCE, "it never came true: {what}");
-        gosched::yield_now();
-    }
-}
 
 #[test]
 fn sleeps_and_time_outs_given_up_leave_no_timer_and_wake_nobody_early() {
@@ -175,6 +151,7 @@ struct Watched {
     owner: Mutex<Option<CancelContext>>,
     ctx: Context,
     told: AtomicUsize,
+    functions: Arc<AtomicUsize>,
 }
 
 impl Watched {
@@ -190,7 +167,11 @@ impl Watched {
             _ => {
                 // By a function, which is taken back when this is given up.
                 let (tx, rx) = bounded(1);
-                let stop = self.ctx.after_func(move || _ = tx.send(()));
+                let function = Counted::new(&self.functions);
+                let stop = self.ctx.after_func(move || {
+                    let _function = function;
+                    let _ = tx.send(());
+                });
                 struct Stops(gosched::context::Stop);
                 impl Drop for Stops {
                     fn drop(&mut self) {
@@ -212,6 +193,14 @@ fn waits_under_a_context_given_up_leave_the_others_to_be_told_and_nothing_behind
     storm(|mut dice| {
         let live = Arc::new(AtomicUsize::new(0));
         let root = background().with_cancel();
+        let watched = |owner: CancelContext| {
+            // Goes with the last of all that was derived from it.
+            let ctx = owner.with_value(Counted::new(&live));
+            let owner = Mutex::new(Some(owner));
+            Arc::new(Watched { owner, ctx, told: AtomicUsize::new(0), functions: Arc::default() })
+        };
+        // One that goes on after all that waited for it have given up.
+        let lasting = watched(root.with_cancel());
         let contexts: Vec<_> = (0..CONTEXTS)
             .map(|n| {
                 let owner = match n % 3 {
@@ -220,14 +209,15 @@ fn waits_under_a_context_given_up_leave_the_others_to_be_told_and_nothing_behind
                     _ => root.with_value(n).with_cancel(),
                 };
                 // Goes with the last of all that was derived from it.
-                let ctx = owner.with_value(Counted::new(&live));
-                Arc::new(Watched { owner: Mutex::new(Some(owner)), ctx, told: AtomicUsize::new(0) })
+                watched(owner)
             })
             .collect();
         let parties = crowd(&mut dice, |mut party| {
-            let contexts = contexts.clone();
+            let (contexts, lasting) = (contexts.clone(), lasting.clone());
             async move {
                 for watched in contexts {
+                    let way = party.dice.below(4);
+                    party.hasty(lasting.clone().wait(way)).await;
                     for _ in 0..2 + party.dice.below(3) {
                         let way = party.dice.below(4);
                         party.hasty(watched.clone().wait(way)).await;
@@ -243,8 +233,9 @@ fn waits_under_a_context_given_up_leave_the_others_to_be_told_and_nothing_behind
         }
         parties.join();
         assert!(contexts.iter().all(|watched| watched.told.load(SeqCst) >= PARTIES));
-        assert_eq!(root.err(), None);
-        drop(contexts);
+        assert_eq!((root.err(), lasting.told.load(SeqCst)), (None, 0));
+        assert_eq!(lasting.functions.load(SeqCst), 0, "a function was stopped, and is kept");
+        drop((contexts, lasting));
         // Also what runs in functions' goroutines ends.
         eventually("nothing is left of all that was derived", || live.load(SeqCst) == 0);
     });

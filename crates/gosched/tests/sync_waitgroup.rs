@@ -290,7 +290,7 @@ fn N02_a_panic_that_was_caught_is_a_value_and_is_raised_again_as_it_was() {
     everywhere(|| {
         // `Try`: a join, or `catch_unwind` where it happens. An error that was thrown is that error.
         let error = || std::io::Error::new(std::io::ErrorKind::NotFound, "no such gopher");
-        let thrown = gosched::go(move || std::panic::panic_any(error())).join().map(|()| ()).unwrap_err();
+        let thrown = gosched::go::<_, ()>(move || std::panic::panic_any(error())).join().unwrap_err();
         let address: *const () = (&raw const *thrown).cast();
         // `Repanic`, across two goroutines more: neither copied nor put into a box of another type.
         let outer = gosched::go(move || {

@@ -301,6 +301,20 @@ impl<T: Send + 'static> Crowd<T> {
     }
 }
 
+/// Moves the clock whenever somebody waits for it until all have ended; then no timer is left.
+pub(crate) fn let_time_pass(clock: &Clock, parties: Crowd<()>) {
+    let begin = Instant::now();
+    while !parties.is_finished() {
+        assert!(begin.elapsed() < PATIENCE, "time passes, and somebody waits for ever");
+        if clock.timers() > 0 {
+            clock.advance(10 * US);
+        }
+        gosched::yield_now();
+    }
+    parties.join();
+    assert_eq!(clock.timers(), 0, "a timer is left");
+}
+
 /// Who is inside of something that excludes others.
 #[derive(Default)]
 pub(crate) struct Gauge(AtomicUsize);
