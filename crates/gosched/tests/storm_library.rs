@@ -240,6 +240,12 @@ fn E06_waits_for_a_group_given_up_lose_and_double_no_error() {
                 while over.load(SeqCst) == 0 {
                     match party.dice.below(6) {
                         0 => wait(&group, &seen).await,
+                        1 => {
+                            let limit = US * party.dice.below(100) as u32;
+                            if let Some(Err(Failed(round))) = group.wait_timeout(limit) {
+                                seen[round].fetch_add(1, SeqCst);
+                            }
+                        }
                         _ => party.hasty(wait(&group, &seen)).await,
                     }
                     party.pause().await;
@@ -280,17 +286,23 @@ fn E03_waits_for_a_place_given_up_lose_no_place() {
                     let (before, within) = (party.dice.throw(), party.dice.throw());
                     let (group, gauge, ran) = (group.clone(), gauge.clone(), ran.clone());
                     let begun = begun.clone();
+                    let work = move || {
+                        let _inside = gauge.enter(1, LIMIT);
+                        gosched::wait(pause(within));
+                        ran.fetch_add(1, SeqCst);
+                        Ok(())
+                    };
+                    if party.dice.below(6) == 0 {
+                        let started = group.go_timeout(work, US * (before % 100) as u32);
+                        begun.fetch_add(usize::from(started), SeqCst);
+                        continue;
+                    }
                     let start = async move {
                         let place = group.place_async().await;
                         // Given up here, too, with the place in hand.
                         pause(before).await;
                         begun.fetch_add(1, SeqCst);
-                        place.go(move || {
-                            let _inside = gauge.enter(1, LIMIT);
-                            gosched::wait(pause(within));
-                            ran.fetch_add(1, SeqCst);
-                            Ok(())
-                        });
+                        place.go(work);
                     };
                     match party.dice.below(6) {
                         0 => start.await,

@@ -313,12 +313,21 @@ fn initialisations_given_up_leave_the_cell_to_the_next() {
             }
         }
 
+        fn make(&self) -> Counted {
+            let _alone = self.gauge.enter(1, 1);
+            self.made.fetch_add(1, SeqCst);
+            Counted::new(&self.live)
+        }
+
         fn init_now(&self) {
-            self.value.get_or_init(|| {
-                let _alone = self.gauge.enter(1, 1);
-                self.made.fetch_add(1, SeqCst);
-                Counted::new(&self.live)
-            });
+            self.value.get_or_init(|| self.make());
+        }
+
+        fn init_in_time(&self, limit: Duration) {
+            // Now and then only, so that the others have something to do.
+            if limit > 90 * US && self.value.get_or_init_timeout(|| self.make(), limit).is_some() {
+                assert!(self.value.get().is_some());
+            }
         }
     }
     storm(|mut dice| {
@@ -338,6 +347,7 @@ fn initialisations_given_up_leave_the_cell_to_the_next() {
                         let n = party.dice.throw();
                         party.hasty(cell.clone().init(n)).await;
                     }
+                    cell.init_in_time(US * party.dice.below(100) as u32);
                     // In the end everybody insists.
                     if party.dice.below(2) == 0 {
                         cell.init_now()
@@ -396,6 +406,13 @@ fn waits_for_what_happens_once_given_up_take_nobody_along() {
                         let own = pair.clone();
                         party.hasty(async move { _ = LazyLock::force_async(&own.lazy).await }).await;
                     }
+                    let limit = US * party.dice.below(100) as u32;
+                    if pair.once.call_once_timeout(|| pair.work(), limit) {
+                        assert_eq!(pair.runs.load(SeqCst), 1);
+                    }
+                    if LazyLock::force_timeout(&pair.lazy, limit).is_some() {
+                        assert!(LazyLock::get(&pair.lazy).is_some());
+                    }
                     pair.once.call_once_async(|| pair.work()).await;
                     assert_eq!((pair.once.is_completed(), pair.runs.load(SeqCst)), (true, 1));
                     LazyLock::force_async(&pair.lazy).await;
@@ -430,6 +447,13 @@ fn wait_group_waits_given_up_take_no_zero_from_others() {
             assert!(self.closed.load(SeqCst) >= round, "let go before the zero of its round");
             self.waited.fetch_add(1, SeqCst);
         }
+
+        fn wait_in_time(&self, limit: Duration) {
+            let round = self.opened.load(SeqCst);
+            if self.wg.wait_timeout(limit) {
+                assert!(self.closed.load(SeqCst) >= round, "let go before the zero of its round");
+            }
+        }
     }
     storm(|mut dice| {
         let (watched, over) = (Arc::new(Watched::default()), Arc::new(AtomicBool::new(false)));
@@ -439,6 +463,7 @@ fn wait_group_waits_given_up_take_no_zero_from_others() {
                 for _ in 0..ROUNDS {
                     match party.dice.below(8) {
                         0 => watched.clone().wait().await,
+                        1 => watched.wait_in_time(US * party.dice.below(100) as u32),
                         _ => party.hasty(watched.clone().wait()).await,
                     }
                 }

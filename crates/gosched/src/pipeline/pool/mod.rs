@@ -21,7 +21,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::Poll;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// Goroutines that run the jobs they are given, so many at a time and no more.
 ///
@@ -323,6 +323,46 @@ impl WorkerPool {
     pub fn wait(&self) {
         self.shared.open.wait();
         self.shared.raise();
+    }
+
+    /// [`wait`](WorkerPool::wait) for at most `timeout`: false if jobs are queued or running still. A timeout too large
+    /// for the clock means for ever.
+    ///
+    /// ```
+    /// # use gosched::pipeline::WorkerPool;
+    /// use std::time::Duration;
+    ///
+    /// let pool = WorkerPool::new(1);
+    /// drop(pool.submit(|| println!("a job")));
+    /// assert!(pool.wait_timeout(Duration::from_secs(60)));
+    /// ```
+    ///
+    /// # Panics
+    ///
+    /// As [`wait`](WorkerPool::wait); not if the time is over first.
+    #[track_caller]
+    #[must_use = "jobs may be running still"]
+    pub fn wait_timeout(&self, timeout: Duration) -> bool {
+        let idle = self.shared.open.wait_timeout(timeout);
+        if idle {
+            self.shared.raise();
+        }
+        idle
+    }
+
+    /// [`wait_timeout`](WorkerPool::wait_timeout) with a point in time.
+    ///
+    /// # Panics
+    ///
+    /// As [`wait`](WorkerPool::wait); not if the time is over first.
+    #[track_caller]
+    #[must_use = "jobs may be running still"]
+    pub fn wait_deadline(&self, deadline: Instant) -> bool {
+        let idle = self.shared.open.wait_deadline(deadline);
+        if idle {
+            self.shared.raise();
+        }
+        idle
     }
 
     /// The async form of [`wait`](WorkerPool::wait).
