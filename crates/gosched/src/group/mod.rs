@@ -36,6 +36,11 @@ use std::time::{Duration, Instant};
 /// A panic is handed to [`wait`](Group::wait), which raises it again when all have finished; before that the context
 /// is cancelled. A goroutine that calls [`goexit`](crate::goexit) has ended without an error.
 ///
+/// # Cancellation
+///
+/// Waiting for the goroutines or for a place may be given up at any moment: error and panic are kept for the next wait,
+/// and a place goes to the next who waits.
+///
 /// # Example
 ///
 /// ```

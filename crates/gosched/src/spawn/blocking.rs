@@ -140,6 +140,8 @@ struct Made<T> {
 
 /// A call on a thread that may block, as a future. Made by [`blocking_async`].
 ///
+/// # Cancellation
+///
 /// Dropping it does not stop the call; its result is then dropped.
 #[must_use = "the result is lost if the future is not awaited"]
 pub struct Blocking<T> {

@@ -15,7 +15,14 @@ use std::time::{Duration, Instant};
 /// The right to wait for a goroutine and to have what it returns.
 ///
 /// Dropping it lets the goroutine go on by itself. It is a future, too, whose output is that of
-/// [`JoinHandle::join`]; dropping that future loses nothing but the output.
+/// [`JoinHandle::join`].
+///
+/// # Cancellation
+///
+/// Dropping the handle, as a future or not, loses nothing but the output. Waiting for it by reference
+/// (`(&mut handle).await`, `ctx.wait(&mut handle)`) may be given up at any moment, and taken up again.
+///
+/// # Errors
 ///
 /// `join` returns `Err` with the payload of the goroutine's panic. If the goroutine called
 /// [`goexit`](crate::goexit) the payload is a [`Goexit`](crate::goroutine::Goexit); if its runtime was shut

@@ -27,6 +27,11 @@ use std::time::{Duration, Instant};
 /// - Notifying is allowed with the mutex held or not. Different waiters may use different mutexes.
 /// - What a notifier did before its call happens before the return of the wait it ends.
 ///
+/// # Cancellation
+///
+/// A wait that is given up, by its time or by dropping the future of [`wait_async`](Condvar::wait_async), swallows no
+/// notification: one that had reached it goes to the next waiter.
+///
 /// # Example
 ///
 /// ```
@@ -299,6 +304,11 @@ impl Drop for Relock<'_, '_, '_> {
 }
 
 /// Waits for a [`Condvar`] and gives the guard back; from [`Condvar::wait_async`].
+///
+/// # Cancellation
+///
+/// Dropped at any moment it leaves the queue and does not hold the mutex; a `notify_one` that had reached it goes to
+/// the next waiter, also if it was on its way to the mutex.
 #[must_use = "a future does nothing until it is polled"]
 pub struct WaitAsync<'c, 'm, T: ?Sized> {
     /// Until the first poll.

@@ -187,6 +187,10 @@ impl<T: ?Sized> LockAsync for Mutex<T> {
 }
 
 /// Takes a [`Mutex`]; from [`LockAsync::lock_async`].
+///
+/// # Cancellation
+///
+/// Dropped at any moment it takes nothing with it: a lock that was handed to it is released, a wake-up passed on.
 #[must_use = "a future does nothing until it is polled"]
 pub struct LockFuture<'a, T: ?Sized> {
     /// `None` once the guard was given.

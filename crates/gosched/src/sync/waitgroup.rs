@@ -32,6 +32,10 @@ type Payload = Box<dyn Any + Send>;
 /// panic, the first one's payload is kept. If nobody waits until the last clone of the group is gone, it is
 /// mentioned on stderr.
 ///
+/// # Cancellation
+///
+/// A wait that is given up leaves no trace: others are told of the zero, and a child's panic is kept for them.
+///
 /// # Example
 ///
 /// ```
@@ -311,6 +315,10 @@ impl fmt::Debug for WaitGroup {
 }
 
 /// Waits for a [`WaitGroup`]; from [`WaitGroup::wait_async`].
+///
+/// # Cancellation
+///
+/// Dropping it leaves no trace; the panic of a child is kept for the next wait.
 #[must_use = "a future does nothing until it is polled"]
 pub struct WaitGroupFuture<'a> {
     inner: &'a Inner,

@@ -52,6 +52,11 @@ use std::time::{Duration, Instant};
 /// [`cancel`](WorkerPool::cancel) ends it, so does an error of [`submit_try`](WorkerPool::submit_try), and so does
 /// *dropping the pool, which cancels and does not wait*. To finish what was begun call [`wait`](WorkerPool::wait) before.
 ///
+/// # Cancellation
+///
+/// Waiting for a place in the queue, for a job or for the pool may be given up at any moment: a job that has no place
+/// then is dropped, one that has runs on, and panics are kept for the next wait.
+///
 /// ```
 /// use gosched::pipeline::WorkerPool;
 ///
