@@ -21,6 +21,8 @@ use std::task::{Context, Waker};
 use storm::{Counted, Gauge, PARTIES, US, crowd, crowd_with, let_time_pass, pause, storm, storm_by_hand};
 
 const ROUNDS: usize = 200;
+/// How many goroutines there are when all others have ended.
+const MAIN: usize = 1;
 
 // ---- channels --------------------------------------------------------------------------------------------
 
@@ -178,7 +180,6 @@ fn waits_for_the_end_of_a_channel_given_up_leave_the_others_to_be_told() {
 #[test]
 fn joins_given_up_lose_no_output_that_is_wanted_and_keep_none_that_is_not() {
     storm(|mut dice| {
-        let before = num_goroutine();
         let [live, ran, joined] = [(); 3].map(|()| Arc::new(AtomicUsize::new(0)));
         let begun = Arc::new(AtomicUsize::new(0));
         let parties = crowd(&mut dice, |mut party| {
@@ -211,7 +212,7 @@ fn joins_given_up_lose_no_output_that_is_wanted_and_keep_none_that_is_not() {
         });
         parties.join();
         // Goroutines whose handles have gone go on to their ends, and their outputs with them.
-        eventually("all have ended", || num_goroutine() == before && live.load(SeqCst) == 0);
+        eventually("all have ended", || num_goroutine() == MAIN && live.load(SeqCst) == 0);
         let (ran, joined) = (ran.load(SeqCst), joined.load(SeqCst));
         assert!(joined >= PARTIES && joined <= ran && ran <= begun.load(SeqCst));
     });
@@ -332,7 +333,6 @@ fn E03_waits_for_a_place_given_up_lose_no_place() {
 #[test]
 fn N05_jobs_submitted_and_awaited_in_haste_run_once_or_not_at_all() {
     storm(|mut dice| {
-        let before = num_goroutine();
         let pool = WorkerPool::builder().workers_between(0, 3).queue(1).idle(50 * US).build();
         let pool = Arc::new(pool);
         let [live, ran, got] = [(); 3].map(|()| Arc::new(AtomicUsize::new(0)));
@@ -370,7 +370,7 @@ fn N05_jobs_submitted_and_awaited_in_haste_run_once_or_not_at_all() {
         let jobs: Vec<_> = (0..20).map(|n| pool.submit(move || n)).collect();
         assert_eq!(jobs.into_iter().map(|job| job.join().unwrap()).sum::<i32>(), 190);
         drop(pool);
-        eventually("all workers have gone", || num_goroutine() == before);
+        eventually("all workers have gone", || num_goroutine() == MAIN);
     });
 }
 
@@ -378,7 +378,6 @@ fn N05_jobs_submitted_and_awaited_in_haste_run_once_or_not_at_all() {
 fn N10_receives_from_stages_given_up_lose_no_item() {
     const ITEMS: usize = 300;
     storm(|mut dice| {
-        let before = num_goroutine();
         let ctx = background().with_cancel();
         let numbers = stage(&ctx, 3, source(&ctx, 0..ITEMS), |n| (yield_now(), n).1);
         let items = stage_ordered(&ctx, 3, numbers, |n| n);
@@ -402,14 +401,13 @@ fn N10_receives_from_stages_given_up_lose_no_item() {
         // What the last of those had been given that did not look again is there once more.
         items.try_iter().for_each(|n| _ = seen[n].fetch_add(1, SeqCst));
         assert!(seen.iter().all(|seen| seen.load(SeqCst) == 1), "an item was lost, or came twice");
-        eventually("all stages have ended", || num_goroutine() == before);
+        eventually("all stages have ended", || num_goroutine() == MAIN);
     });
 }
 
 #[test]
 fn N09_maps_given_up_drop_each_item_and_leave_no_goroutine() {
     storm(|mut dice| {
-        let before = num_goroutine();
         let (live, ctx) = (Arc::new(AtomicUsize::new(0)), background().with_cancel());
         let parties = crowd(&mut dice, |mut party| {
             let (live, ctx) = (live.clone(), ctx.clone());
@@ -428,7 +426,7 @@ fn N09_maps_given_up_drop_each_item_and_leave_no_goroutine() {
             }
         });
         parties.join();
-        eventually("all have ended", || num_goroutine() == before && live.load(SeqCst) == 0);
+        eventually("all have ended", || num_goroutine() == MAIN && live.load(SeqCst) == 0);
     });
 }
 

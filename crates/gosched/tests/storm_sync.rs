@@ -429,7 +429,16 @@ fn waits_for_what_happens_once_given_up_take_nobody_along() {
 
 // ---- wait groups and barriers ----------------------------------------------------------------------------
 
-const WG_ROUNDS: usize = 1000;
+const WG_ROUNDS: usize = 300;
+
+/// Waits for a condition that mostly comes at once.
+fn await_soon(mut condition: impl FnMut() -> bool) {
+    let mut looks = 0_u32;
+    while !condition() {
+        looks += 1;
+        if looks.is_multiple_of(100) { time::sleep(50 * US) } else { yield_now() }
+    }
+}
 
 #[test]
 fn wait_group_waits_given_up_take_no_zero_from_others() {
@@ -479,9 +488,7 @@ fn wait_group_waits_given_up_take_no_zero_from_others() {
             let watched = watched.clone();
             std::thread::spawn(move || {
                 for round in 1..=WG_ROUNDS {
-                    while watched.opened.load(SeqCst) < round {
-                        std::thread::yield_now();
-                    }
+                    await_soon(|| watched.opened.load(SeqCst) >= round);
                     watched.closed.store(round, SeqCst);
                     watched.wg.done();
                 }
@@ -493,9 +500,7 @@ fn wait_group_waits_given_up_take_no_zero_from_others() {
             if round.is_multiple_of(3) {
                 gosched::wait(pause(dice.throw()));
             }
-            while watched.closed.load(SeqCst) < round {
-                yield_now();
-            }
+            await_soon(|| watched.closed.load(SeqCst) >= round);
         }
         gosched::blocking(|| counter.join().unwrap());
         over.store(true, SeqCst);

@@ -18,7 +18,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use storm::{Counted, PARTIES, US, crowd, crowd_with, let_time_pass, pause, storm, storm_by_hand};
 
-const ROUNDS: usize = 200;
+const ROUNDS: usize = 100;
 const HOUR: Duration = Duration::from_secs(3600);
 
 #[test]

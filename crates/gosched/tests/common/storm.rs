@@ -18,7 +18,7 @@ use gosched::{JoinHandle, Runtime, go, go_async, wait};
 use std::future::{Future, poll_fn};
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::pin::{Pin, pin};
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, mpsc};
 use std::task::{Context, Poll, Wake, Waker};
 use std::thread;
@@ -54,25 +54,20 @@ pub(crate) fn storm_by_hand(body: fn(Dice, &Clock)) {
 }
 
 #[track_caller]
-fn storm_in(Mode { name, runtime }: Mode, body: impl Fn(Dice) + Send + 'static) {
+fn storm_in(Mode { name, runtime }: Mode, body: impl Fn(Dice) + Send + Sync + 'static) {
     let only = std::env::var("GOSCHED_STORM_SEED").ok().map(|seed| seed.parse::<u64>().unwrap());
-    let seeds = only.map_or((0..SEEDS).collect(), |seed| vec![seed; 20]);
-    let current = Arc::new(AtomicU64::new(0));
-    let running = current.clone();
-    let ran = catch_unwind(AssertUnwindSafe(|| {
-        bounded_as(&format!("the storm in {name} mode"), move || {
-            runtime.run(move || {
-                for seed in seeds {
-                    running.store(seed, Ordering::SeqCst);
-                    body(Dice::new(seed));
-                }
+    let (runtime, body) = (Arc::new(runtime), Arc::new(body));
+    for seed in only.map_or((0..SEEDS).collect(), |seed| vec![seed; 20]) {
+        let (runtime, body) = (runtime.clone(), body.clone());
+        let ran = catch_unwind(AssertUnwindSafe(|| {
+            bounded_as(&format!("the storm of seed {seed} in {name} mode"), move || {
+                runtime.run(|| body(Dice::new(seed)));
             });
-        });
-    }));
-    if let Err(panic) = ran {
-        let seed = current.load(Ordering::SeqCst);
-        eprintln!("that was in {name} mode; GOSCHED_STORM_SEED={seed} runs it again");
-        resume_unwind(panic);
+        }));
+        if let Err(panic) = ran {
+            eprintln!("that was in {name} mode; GOSCHED_STORM_SEED={seed} runs it again");
+            resume_unwind(panic);
+        }
     }
 }
 
