@@ -27,7 +27,7 @@ use std::time::{Duration, Instant};
 const LONG: Duration = Duration::from_secs(3600);
 
 #[test]
-fn the_machine_s_clock_is_the_default_and_monotonic() {
+fn T16_the_machine_s_clock_is_the_default_and_monotonic() {
     everywhere(|| {
         let _other = Clock::manual();
         let mut last = Instant::now();

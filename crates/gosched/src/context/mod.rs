@@ -97,7 +97,14 @@ use std::time::{Duration, Instant};
 ///
 /// Pass it as the first parameter, by reference. Goroutines and futures that outlive the call take a clone.
 ///
-/// In Go: `context.Context`.
+/// In Go: `context.Context`. One that is nil, and panics as a parent there, does not exist here:
+///
+/// ```compile_fail,E0599
+/// use gosched::context::Context;
+///
+/// let parent: Option<&Context> = None;
+/// let child = parent.with_cancel();
+/// ```
 #[derive(Clone, Default)]
 pub struct Context(Repr);
 
