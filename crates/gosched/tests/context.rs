@@ -1,4 +1,5 @@
-//! `context`: what a context says, and when (FEATURES X01 to X12, X15, X16, X21).
+//! `context`: what a context says, and when (FEATURES X01 to X11, X15, X16, X19, X21; X12, the nil
+//! parent, cannot be written).
 #![cfg(not(loom))]
 #![allow(non_snake_case)]
 
@@ -345,6 +346,47 @@ fn X16_a_child_takes_only_its_own_subtree_along() {
     assert_state(&children[1], CANCELED);
     assert_state(&below, CANCELED);
     assert_state(&background().with_timeout(Duration::ZERO).without_cancel(), None);
+}
+
+/// A context with something around it, as frameworks make them.
+struct Request {
+    ctx: CancelContext,
+    path: &'static str,
+}
+
+impl std::ops::Deref for Request {
+    type Target = Context;
+
+    fn deref(&self) -> &Context {
+        &self.ctx
+    }
+}
+
+#[test]
+fn X19_what_is_derived_from_a_type_around_a_context_is_linked_to_that() {
+    everywhere(|| {
+        let goroutines = gosched::num_goroutine();
+        let root = background().with_cancel();
+        let request = Request { ctx: root.with_value(7_u16).with_cancel(), path: "/index" };
+        // By the type's own name or as a reference to a context: the same tree.
+        fn below(ctx: &Context) -> CancelContext {
+            ctx.with_timeout(HOUR)
+        }
+        let (one, two) = (request.with_cancel(), below(&request));
+        assert_eq!((two.value(), request.path), (Some(&7_u16), "/index"));
+        assert_eq!(gosched::num_goroutine(), goroutines, "linked directly");
+        // One whose end is its own business is respected: it ends earlier than what is around it, or does not.
+        let shielded = Request { ctx: request.without_cancel().with_cancel(), path: "/later" };
+        let inner = below(&shielded);
+        root.cancel_cause("the server stops");
+        for ctx in [&*one, &*two, &*request] {
+            assert_state(ctx, CANCELED);
+            assert_eq!(cause(ctx), "the server stops");
+        }
+        assert_state(&inner, None);
+        shielded.ctx.cancel();
+        assert_state(&inner, CANCELED);
+    });
 }
 
 #[test]

@@ -1,10 +1,10 @@
-//! `sync::WaitGroup` (FEATURES Y17 to Y20, M10).
+//! `sync::WaitGroup` (FEATURES Y17 to Y20, M10, N01, N02).
 #![cfg(not(loom))]
 #![allow(non_snake_case)]
 
 mod common;
 
-use common::{MS, poll_once};
+use common::{Child, MS, eventually, everywhere, is_child, poll_once};
 use gosched::sync::{WaitGroup, WaitGroupFuture};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
@@ -215,6 +215,95 @@ fn Y20_goexit_counts_down_and_is_no_panic() {
     let wg = WaitGroup::new();
     wg.go(|| gosched::goexit());
     wg.wait();
+}
+
+/// What a panic may carry: anything.
+#[derive(Debug, PartialEq)]
+struct Broken(u32);
+
+#[test]
+fn N01_wait_raises_the_first_panic_when_all_children_have_ended() {
+    everywhere(|| {
+        let (wg, ended) = (WaitGroup::new(), Arc::new(AtomicUsize::new(0)));
+        let gate = WaitGroup::new();
+        gate.add(1);
+        for n in 0..10 {
+            let (ended, gate) = (ended.clone(), gate.clone());
+            wg.go(move || {
+                if n == 6 {
+                    ended.fetch_add(1, Ordering::SeqCst);
+                    std::panic::resume_unwind(Box::new(Broken(n)));
+                }
+                gate.wait();
+                gosched::time::sleep(MS / 10 * n);
+                ended.fetch_add(1, Ordering::SeqCst);
+                if n % 2 == 0 {
+                    std::panic::resume_unwind(Box::new(Broken(n)));
+                }
+            });
+        }
+        eventually("the first one has ended", || format!("{wg:?}").starts_with("WaitGroup { count: 9,"));
+        gate.done();
+        // `WaitAndRecover` is a wait whose panic is caught.
+        let payload = catch_unwind(AssertUnwindSafe(|| wg.wait())).unwrap_err();
+        assert_eq!(payload.downcast_ref(), Some(&Broken(6)), "the value itself, not a text of it");
+        assert_eq!(ended.load(Ordering::SeqCst), 10);
+        // It was handed over, and the group is as new.
+        wg.wait();
+        wg.go(|| {});
+        wg.wait();
+    });
+}
+
+#[inline(never)]
+fn the_culprit() {
+    panic!("deep in a child");
+}
+
+#[test]
+fn N01_the_report_shows_the_stack_of_the_child() {
+    if !is_child() {
+        let output =
+            Child::new("N01_the_report_shows_the_stack_of_the_child").env("RUST_BACKTRACE", "1").passes();
+        let said = common::stderr(&output);
+        assert!(said.contains("deep in a child") && said.contains("sync_waitgroup.rs:"), "{said}");
+        assert!(said.contains("the_culprit"), "the child's frames are not in it: {said}");
+        return;
+    }
+    everywhere(|| {
+        let wg = WaitGroup::new();
+        wg.go(the_culprit);
+        assert_eq!(panic_of(|| wg.wait()).as_deref(), Some("deep in a child"));
+    });
+}
+
+#[test]
+fn N02_a_panic_that_was_caught_is_a_value_and_is_raised_again_as_it_was() {
+    everywhere(|| {
+        // `Try`: a join, or `catch_unwind` where it happens. An error that was thrown is that error.
+        let error = || std::io::Error::new(std::io::ErrorKind::NotFound, "no such gopher");
+        let thrown = gosched::go::<_, ()>(move || std::panic::panic_any(error())).join().unwrap_err();
+        let address: *const () = (&raw const *thrown).cast();
+        // `Repanic`, across two goroutines more: neither copied nor put into a box of another type.
+        let outer = gosched::go(move || {
+            let wg = WaitGroup::new();
+            wg.go(move || std::panic::resume_unwind(thrown));
+            wg.wait();
+        });
+        let again = outer.join().unwrap_err();
+        assert_eq!((&raw const *again).cast(), address);
+        let error = again.downcast::<std::io::Error>().expect("what was thrown");
+        assert_eq!(
+            (error.kind(), error.to_string()),
+            (std::io::ErrorKind::NotFound, "no such gopher".into())
+        );
+        // `Catcher`: of those that panic at the same time one is kept, whole.
+        let wg = WaitGroup::new();
+        (0..8).for_each(|n| wg.go(move || std::panic::resume_unwind(Box::new(Broken(n)))));
+        let kept = catch_unwind(AssertUnwindSafe(|| wg.wait())).unwrap_err();
+        assert!(kept.downcast::<Broken>().is_ok_and(|broken| broken.0 < 8));
+        wg.wait();
+    });
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! `time::clock`: the clock that a test moves by hand (FEATURES T16, and "a clock that a test can replace").
+//! `time::clock`: the clock that a test moves by hand (FEATURES T15, T16, and "a clock that a test can replace").
 #![cfg(not(loom))]
 #![allow(non_snake_case)]
 
@@ -8,19 +8,23 @@ use common::hand::{by_hand, until, until_asleep};
 use common::wakers::Wakes;
 use common::{HOUR, MS, block_on, bounded, everywhere, panic_text, poll_once};
 use gosched::chan::{RecvTimeoutError, SendTimeoutError, after, bounded as channel, tick};
-use gosched::sync::{Condvar, Mutex};
+use gosched::context::{ContextError, background};
+use gosched::pipeline::WorkerPool;
+use gosched::pipeline::rate::{Limit, Limiter, Sometimes};
+use gosched::sync::{Barrier, Condvar, Mutex, Semaphore};
 use gosched::time::clock::Clock;
 use gosched::time::{self, sleep, sleep_async};
 use gosched::{Runtime, Select, go, go_async, select, select_async};
+use std::future::pending;
 use std::pin::pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::task::{Context, Wake, Waker};
 use std::thread;
 use std::time::{Duration, Instant};
 
 #[test]
-fn the_machine_s_clock_is_the_default_and_monotonic() {
+fn T16_the_machine_s_clock_is_the_default_and_monotonic() {
     everywhere(|| {
         let _other = Clock::manual();
         let mut last = Instant::now();
@@ -49,7 +53,7 @@ fn it_stands_still_until_it_is_moved_and_never_goes_back() {
 }
 
 /// Operations with a time in them, which end when an hour has passed.
-const TIMED: [fn(); 11] = [
+const TIMED: [fn(); 16] = [
     || sleep(HOUR),
     || time::sleep_until(time::now() + HOUR),
     || gosched::wait(sleep_async(HOUR)),
@@ -82,6 +86,18 @@ const TIMED: [fn(); 11] = [
         let _held = lock.lock();
         assert!(lock.try_lock_for(HOUR).is_none());
     },
+    || assert!(!Semaphore::new(1).acquire_timeout(2, HOUR)),
+    || assert!(Barrier::new(2).wait_timeout(HOUR).is_none()),
+    || {
+        let ctx = background().with_timeout(HOUR);
+        assert_eq!(ctx.wait(pending::<()>()), Err(ContextError::DeadlineExceeded));
+    },
+    || assert!(background().with_deadline(time::now() + HOUR).done().recv().is_err()),
+    || {
+        let limiter = Limiter::new(Limit::every(HOUR), 1);
+        assert!(limiter.allow());
+        limiter.wait(&background()).unwrap();
+    },
 ];
 
 #[test]
@@ -104,6 +120,68 @@ fn all_that_waits_for_a_time_goes_by_it() {
         waiting.into_iter().for_each(|handle| handle.join().unwrap());
         polled.join().unwrap();
         assert_eq!((clock.timers(), clock.next_timer()), (0, None));
+    });
+}
+
+#[test]
+fn X05_a_deadline_goes_by_the_clock_of_whoever_set_it_and_leaves_nothing_with_it() {
+    by_hand(|clock| {
+        let ctx = background().with_timeout(HOUR);
+        let (cancelled, dropped) = (ctx.with_timeout(HOUR / 2), ctx.with_timeout(HOUR / 2));
+        assert_eq!(clock.timers(), 3);
+        cancelled.cancel();
+        drop(dropped);
+        assert_eq!((clock.timers(), ctx.deadline()), (1, Some(time::now() + HOUR)));
+        // On a thread that goes by the machine's clock it is the same deadline.
+        let elsewhere = gosched::blocking({
+            let ctx = ctx.clone();
+            move || thread::spawn(move || ctx.done().recv())
+        });
+        clock.advance(HOUR - MS);
+        assert_eq!(ctx.err(), None);
+        clock.advance(MS);
+        assert_eq!((ctx.err(), clock.timers()), (Some(ContextError::DeadlineExceeded), 0));
+        assert!(gosched::blocking(|| elsewhere.join().unwrap()).is_err());
+        assert_eq!(background().with_timeout(Duration::ZERO).err(), Some(ContextError::DeadlineExceeded));
+    });
+    // One that outlives the clock: it keeps nothing alive, and nobody ends it any more.
+    bounded(|| {
+        let clock = Clock::manual();
+        let witness = Arc::new(());
+        let left = {
+            let _here = clock.enter();
+            background().with_value(witness.clone()).with_timeout(HOUR).detach()
+        };
+        drop(clock);
+        assert_eq!(left.err(), None);
+        drop(left);
+        assert_eq!(Arc::strong_count(&witness), 1);
+    });
+}
+
+#[test]
+fn R01_and_R10_and_the_workers_of_a_pool_go_by_it() {
+    by_hand(|clock| {
+        let limiter = Limiter::new(Limit::every(MS), 4);
+        assert!(limiter.allow_n(4) && !limiter.allow());
+        thread::sleep(2 * MS);
+        assert!(!limiter.allow(), "the machine's time is not ours");
+        clock.advance(3 * MS);
+        assert!(limiter.allow_n(3) && !limiter.allow());
+        let sometimes = Sometimes::new().interval(HOUR);
+        let ran = AtomicUsize::new(0);
+        let run = || sometimes.run(|| _ = ran.fetch_add(1, Ordering::SeqCst));
+        (0..2).for_each(|_| run());
+        clock.advance(HOUR);
+        (0..2).for_each(|_| run());
+        assert_eq!(ran.into_inner(), 2);
+        let pool = WorkerPool::builder().workers_between(0, 2).idle(HOUR).build();
+        pool.submit(|| ()).join().unwrap();
+        until_asleep(clock, 1);
+        clock.advance(HOUR - MS);
+        assert_eq!((pool.stats().workers, clock.timers()), (1, 1));
+        clock.advance(MS);
+        until("the worker has retired", || pool.stats().workers == 0);
     });
 }
 
@@ -285,6 +363,59 @@ fn storm_nobody_oversleeps_a_clock_that_moves_meanwhile() {
         done.store(true, Ordering::SeqCst);
         gosched::blocking(|| mover.join().unwrap());
         until("no timer is left", || clock.timers() == 0);
+    });
+}
+
+#[test]
+fn T15_a_timer_is_in_the_store_only_while_somebody_waits() {
+    by_hand(|clock| {
+        let timers: Vec<_> = (0..100).map(|_| time::Timer::new(HOUR)).collect();
+        let tickers: Vec<_> = (0..100).map(|_| time::Ticker::new(HOUR)).collect();
+        assert_eq!(clock.timers(), 0);
+        let mut waits: Vec<_> = timers.iter().map(|timer| Box::pin(timer.receiver().recv_async())).collect();
+        waits.extend(tickers.iter().map(|ticker| Box::pin(ticker.receiver().recv_async())));
+        assert_eq!(clock.timers(), 0, "a future is nothing before it is polled");
+        assert!(waits.iter_mut().all(|wait| poll_once(wait.as_mut()).is_pending()));
+        assert_eq!(clock.timers(), 200);
+        waits.truncate(150);
+        assert_eq!(clock.timers(), 150);
+        clock.advance(HOUR);
+        assert!(waits.iter_mut().all(|wait| poll_once(wait.as_mut()).is_ready()));
+        drop(waits);
+        assert_eq!(clock.timers(), 0);
+        // The others are due all the same: nothing had to run for that.
+        assert!(tickers[60].receiver().try_recv().is_ok());
+    });
+}
+
+#[test]
+fn T15_timers_cost_no_threads() {
+    if !common::is_child() {
+        // Threads are counted per process.
+        return drop(common::Child::new("T15_timers_cost_no_threads").passes());
+    }
+    if common::goroutines_are_threads() {
+        return;
+    }
+    let runtime = Runtime::builder().workers(2).build().unwrap();
+    runtime.run(|| {
+        sleep(MS);
+        let before = common::proc_status("Threads:");
+        let sleepers: Vec<_> = (0..2000)
+            .map(|n| {
+                go(move || match n % 3 {
+                    0 => sleep(100 * MS),
+                    1 => drop(time::Timer::new(100 * MS).receiver().recv()),
+                    _ => drop(after(HOUR).recv_timeout(100 * MS)),
+                })
+            })
+            .collect();
+        while !sleepers[0].is_finished() {
+            // At most the one that serves timers of those who have no worker.
+            assert!(common::proc_status("Threads:") <= before + 1);
+            sleep(5 * MS);
+        }
+        sleepers.into_iter().for_each(|sleeper| sleeper.join().unwrap());
     });
 }
 

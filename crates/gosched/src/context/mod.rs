@@ -109,7 +109,14 @@ use std::time::{Duration, Instant};
 /// assert_eq!(work(&ctx), "stopped");
 /// ```
 ///
-/// In Go: `context.Context`.
+/// In Go: `context.Context`. One that is nil, and panics as a parent there, does not exist here:
+///
+/// ```compile_fail,E0599
+/// use gosched::context::Context;
+///
+/// let parent: Option<&Context> = None;
+/// let child = parent.with_cancel();
+/// ```
 #[derive(Clone, Default)]
 pub struct Context(Repr);
 

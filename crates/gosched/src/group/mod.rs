@@ -16,7 +16,7 @@ use crate::context::{CancelContext, Canceller, Context};
 use crate::spawn::Goexit;
 use crate::sync::{WaitGroup, WaitGroupFuture};
 use crate::sys::global::{Mutex, lock};
-use crate::wait::{WaitReason, wait_for};
+use crate::wait::{WaitReason, wait_deadline, wait_for};
 use std::error::Error;
 use std::fmt;
 use std::future::Future;
@@ -24,6 +24,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Poll, ready};
+use std::time::{Duration, Instant};
 
 /// Goroutines that may fail, and the first of their errors.
 ///
@@ -34,6 +35,11 @@ use std::task::{Poll, ready};
 ///
 /// A panic is handed to [`wait`](Group::wait), which raises it again when all have finished; before that the context
 /// is cancelled. A goroutine that calls [`goexit`](crate::goexit) has ended without an error.
+///
+/// # Cancellation
+///
+/// Waiting for the goroutines or for a place may be given up at any moment: error and panic are kept for the next wait,
+/// and a place goes to the next who waits.
 ///
 /// # Example
 ///
@@ -267,6 +273,48 @@ impl<E: Send + 'static> Group<E> {
         }
     }
 
+    /// [`go`](Group::go) that waits for a place for at most `timeout`: false if there was none by then; `f` is dropped.
+    /// A timeout too large for the clock means for ever.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    ///
+    /// let group = gosched::group::Group::<String>::new();
+    /// group.set_limit(0);
+    /// assert!(!group.go_timeout(|| Ok(()), Duration::from_millis(1)));
+    /// ```
+    ///
+    /// # Panics
+    ///
+    /// As [`go`](Group::go).
+    #[track_caller]
+    #[must_use = "it may not have been started"]
+    pub fn go_timeout(&self, f: impl FnOnce() -> Result<(), E> + Send + 'static, timeout: Duration) -> bool {
+        match crate::clock::now().checked_add(timeout) {
+            Some(deadline) => self.go_deadline(f, deadline),
+            None => {
+                self.go(f);
+                true
+            }
+        }
+    }
+
+    /// [`go_timeout`](Group::go_timeout) with a point in time.
+    ///
+    /// # Panics
+    ///
+    /// As [`go`](Group::go).
+    #[track_caller]
+    #[must_use = "it may not have been started"]
+    pub fn go_deadline(&self, f: impl FnOnce() -> Result<(), E> + Send + 'static, deadline: Instant) -> bool {
+        let place = wait_deadline(WaitReason::GroupPlace, pin!(self.shared.places.take()), deadline);
+        let has_place = place.is_some();
+        if let Some(place) = place {
+            self.start(place, f);
+        }
+        has_place
+    }
+
     /// Waits for a place among the goroutines of the group, which [`Place::go`] then uses: the two halves of
     /// [`go`](Group::go), so that the first can be awaited, and cancelled.
     ///
@@ -321,6 +369,47 @@ impl<E: Send + 'static> Group<E> {
     #[track_caller]
     pub fn wait(&self) -> Result<(), E> {
         wait_for(WaitReason::WaitGroupWait, pin!(self.wait_async()))
+    }
+
+    /// [`wait`](Group::wait) for at most `timeout`: `None` if some are still running then; errors and panics are kept
+    /// for the next wait, and the context is not cancelled. A timeout too large for the clock means for ever.
+    ///
+    /// ```
+    /// # use gosched::group::Group;
+    /// use std::time::Duration;
+    ///
+    /// let group = Group::new();
+    /// group.go(|| Err("so it goes"));
+    /// assert_eq!(group.wait_timeout(Duration::from_secs(60)), Some(Err("so it goes")));
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// As [`wait`](Group::wait).
+    ///
+    /// # Panics
+    ///
+    /// As [`wait`](Group::wait).
+    #[track_caller]
+    pub fn wait_timeout(&self, timeout: Duration) -> Option<Result<(), E>> {
+        match crate::clock::now().checked_add(timeout) {
+            Some(deadline) => self.wait_deadline(deadline),
+            None => Some(self.wait()),
+        }
+    }
+
+    /// [`wait_timeout`](Group::wait_timeout) with a point in time.
+    ///
+    /// # Errors
+    ///
+    /// As [`wait`](Group::wait).
+    ///
+    /// # Panics
+    ///
+    /// As [`wait`](Group::wait).
+    #[track_caller]
+    pub fn wait_deadline(&self, deadline: Instant) -> Option<Result<(), E>> {
+        wait_deadline(WaitReason::WaitGroupWait, pin!(self.wait_async()), deadline)
     }
 
     /// The async form of [`wait`](Group::wait).

@@ -362,6 +362,8 @@ unsafe impl<A: Arms> Cases for Nested<'_, A> {
 
 /// An async select. It resolves to the index of the chosen arm, `None` being the default case, and the arms.
 ///
+/// # Cancellation
+///
 /// Dropping it before that gives back whatever it had been handed.
 #[must_use = "futures do nothing unless polled"]
 pub struct SelectFuture<A: Arms> {

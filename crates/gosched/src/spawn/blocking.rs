@@ -140,8 +140,6 @@ struct Made<T> {
 
 /// A call on a thread that may block, as a future. Made by [`blocking_async`].
 ///
-/// Dropping it does not stop the call; its result is then dropped.
-///
 /// # Cancellation
 ///
 /// Dropping it does not stop the call; its result is then dropped.

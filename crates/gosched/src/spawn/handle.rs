@@ -3,18 +3,21 @@
 use crate::task::join::Last;
 use crate::task::report::ShutDown;
 use crate::task::{TaskRef, pool};
-use crate::wait::{WaitReason, wait_for};
+use crate::wait::{WaitReason, wait_deadline, wait_for};
 use std::fmt;
 use std::future::Future;
 use std::marker::PhantomData;
 use std::pin::{Pin, pin};
 use std::task::{Context, Poll};
 use std::thread;
+use std::time::{Duration, Instant};
 
 /// The right to wait for a goroutine and to have what it returns.
 ///
 /// Dropping it lets the goroutine go on by itself. It is a future, too, whose output is that of
-/// [`JoinHandle::join`]; dropping that future loses nothing but the output.
+/// [`JoinHandle::join`].
+///
+/// # Errors
 ///
 /// `join` returns `Err` with the payload of the goroutine's panic. If the goroutine called
 /// [`goexit`](crate::goexit) the payload is a [`Goexit`](crate::goroutine::Goexit); if its runtime was shut
@@ -24,8 +27,8 @@ use std::thread;
 ///
 /// # Cancellation
 ///
-/// A wait by reference (`(&mut handle).await`, `ctx.wait(&mut handle)`) may be given up at any moment, and taken
-/// up again. The goroutine is not stopped: tell it to, by a context for instance.
+/// Dropping the handle, as a future or not, loses nothing but the output. A wait by reference (`(&mut handle).await`,
+/// `ctx.wait(&mut handle)`) may be given up at any moment, and taken up again. The goroutine is not stopped: tell it to, by a context for instance.
 ///
 /// # Example
 ///
@@ -86,6 +89,48 @@ impl<T> JoinHandle<T> {
     #[track_caller]
     pub fn join(self) -> thread::Result<T> {
         wait_for(WaitReason::Join, pin!(self))
+    }
+
+    /// [`join`](JoinHandle::join) for at most `timeout`: `None` if the goroutine is still running then, and the handle
+    /// is as it was. A timeout too large for the clock means for ever.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    ///
+    /// let (tx, rx) = gosched::chan::bounded(0);
+    /// let mut child = gosched::go(move || rx.recv().unwrap());
+    /// assert!(child.join_timeout(Duration::from_millis(1)).is_none());
+    /// tx.send("done").unwrap();
+    /// assert_eq!(child.join().unwrap(), "done");
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// As [`join`](JoinHandle::join).
+    ///
+    /// # Panics
+    ///
+    /// If the goroutine's output was returned before.
+    #[track_caller]
+    pub fn join_timeout(&mut self, timeout: Duration) -> Option<thread::Result<T>> {
+        match crate::clock::now().checked_add(timeout) {
+            Some(deadline) => self.join_deadline(deadline),
+            None => Some(wait_for(WaitReason::Join, Pin::new(self))),
+        }
+    }
+
+    /// [`join_timeout`](JoinHandle::join_timeout) with a point in time.
+    ///
+    /// # Errors
+    ///
+    /// As [`join`](JoinHandle::join).
+    ///
+    /// # Panics
+    ///
+    /// If the goroutine's output was returned before.
+    #[track_caller]
+    pub fn join_deadline(&mut self, deadline: Instant) -> Option<thread::Result<T>> {
+        wait_deadline(WaitReason::Join, Pin::new(self), deadline)
     }
 
     /// Whether the goroutine has ended. `join` returns at once then.

@@ -27,6 +27,16 @@
 //! in both. `atomic.Pointer[T]` is [`AtomicPtr`], `atomic.Value` has no counterpart: share a value through
 //! [`RwLock`](super::RwLock)`<Arc<T>>`, whose type is checked by the compiler. The functions on plain
 //! variables (`AddInt32(&x, 1)`) are [`AtomicI32::from_ptr`] and its kin.
+//!
+//! A value of another type than the first, at which `atomic.Value` panics, does not compile:
+//!
+//! ```compile_fail,E0308
+//! use gosched::sync::RwLock;
+//! use std::sync::Arc;
+//!
+//! let value = RwLock::new(Arc::new(1_u32));
+//! *value.write() = Arc::new("text");
+//! ```
 
 pub use std::sync::atomic::{
     AtomicBool, AtomicI8, AtomicI16, AtomicI32, AtomicI64, AtomicIsize, AtomicPtr, AtomicU8, AtomicU16,

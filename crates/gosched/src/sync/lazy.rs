@@ -2,7 +2,7 @@
 
 use super::raw_once::{Claim, Permit, RawOnce};
 use crate::spawn::Goexit;
-use crate::wait::{WaitReason, wait_for};
+use crate::wait::{WaitReason, wait_deadline, wait_for};
 use std::any::Any;
 use std::cell::UnsafeCell;
 use std::fmt;
@@ -13,6 +13,7 @@ use std::panic::{AssertUnwindSafe, RefUnwindSafe, UnwindSafe, catch_unwind, pani
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
+use std::time::{Duration, Instant};
 
 /// A value that is made by a function when it is first asked for.
 ///
@@ -181,6 +182,45 @@ impl<T, F: FnOnce() -> T> LazyLock<T, F> {
             self.make(permit);
         }
         self.outcome().expect("it is done")
+    }
+
+    /// [`force`](LazyLock::force) that waits for another's run of the function for at most `timeout`: `None` if that
+    /// has not finished by then. The function, if it is run here, is not cut short. A timeout too large for the clock
+    /// means for ever.
+    ///
+    /// ```
+    /// use gosched::sync::LazyLock;
+    /// use std::time::Duration;
+    ///
+    /// let lazy = LazyLock::new(|| 6 * 7);
+    /// assert_eq!(LazyLock::force_timeout(&lazy, Duration::ZERO), Some(&42));
+    /// ```
+    ///
+    /// # Panics
+    ///
+    /// If the function panics or has panicked; see the type.
+    #[track_caller]
+    pub fn force_timeout(this: &Self, timeout: Duration) -> Option<&T> {
+        match crate::clock::now().checked_add(timeout) {
+            Some(deadline) => Self::force_deadline(this, deadline),
+            None => Some(Self::force(this)),
+        }
+    }
+
+    /// [`force_timeout`](LazyLock::force_timeout) with a point in time.
+    ///
+    /// # Panics
+    ///
+    /// If the function panics or has panicked; see the type.
+    #[track_caller]
+    pub fn force_deadline(this: &Self, deadline: Instant) -> Option<&T> {
+        if let Some(value) = this.outcome() {
+            return Some(value);
+        }
+        if let Some(Some(permit)) = wait_deadline(WaitReason::OnceWait, pin!(this.once.claim()), deadline) {
+            this.make(permit);
+        }
+        this.outcome()
     }
 
     /// The async form of [`force`](LazyLock::force). The function, which is not async, runs within a poll; who

@@ -53,7 +53,15 @@ use std::time::{Duration, Instant};
 /// assert_eq!(*TOTAL.lock(), 10);
 /// ```
 ///
-/// In Go: `sync.Mutex`. Unlocking an unlocked one, fatal there, cannot be written here.
+/// In Go: `sync.Mutex`. Unlocking an unlocked one, fatal there, cannot be written here: a guard is what unlocks, and it
+/// is used up by that.
+///
+/// ```compile_fail,E0382
+/// let mutex = gosched::sync::Mutex::new(0);
+/// let guard = mutex.lock();
+/// drop(guard);
+/// drop(guard); // once more
+/// ```
 pub type Mutex<T> = lock_api::Mutex<RawMutex, T>;
 
 /// The right to use the data of a locked [`Mutex`]; unlocks when dropped.

@@ -1,11 +1,12 @@
 //! `Once`: something that is done once.
 
 use super::raw_once::{Claim, Permit, RawOnce};
-use crate::wait::{WaitReason, wait_for};
+use crate::wait::{WaitReason, wait_deadline, wait_for};
 use std::fmt;
 use std::future::Future;
 use std::pin::{Pin, pin};
 use std::task::{Context, Poll, ready};
+use std::time::{Duration, Instant};
 
 /// Does something once, however many ask for it at the same time.
 ///
@@ -88,6 +89,50 @@ impl Once {
         if let Some(permit) = wait_for(WaitReason::OnceWait, pin!(self.raw.claim())) {
             run(permit, f);
         }
+    }
+
+    /// [`call_once`](Once::call_once) that waits for another's function for at most `timeout`. False if that has not
+    /// finished by then; `f` has not run, and will not. `f` itself is not cut short.
+    ///
+    /// A timeout too large for the clock means for ever.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    ///
+    /// let once = gosched::sync::Once::new();
+    /// assert!(once.call_once_timeout(|| println!("once"), Duration::ZERO));
+    /// ```
+    ///
+    /// # Panics
+    ///
+    /// Passes a panic of `f` on; see the type.
+    #[track_caller]
+    #[must_use = "it may not have been done"]
+    pub fn call_once_timeout(&self, f: impl FnOnce(), timeout: Duration) -> bool {
+        match crate::clock::now().checked_add(timeout) {
+            Some(deadline) => self.call_once_deadline(f, deadline),
+            None => {
+                self.call_once(f);
+                true
+            }
+        }
+    }
+
+    /// [`call_once_timeout`](Once::call_once_timeout) with a point in time.
+    ///
+    /// # Panics
+    ///
+    /// Passes a panic of `f` on; see the type.
+    #[track_caller]
+    #[must_use = "it may not have been done"]
+    pub fn call_once_deadline(&self, f: impl FnOnce(), deadline: Instant) -> bool {
+        if !self.raw.is_done() {
+            let claim = pin!(self.raw.claim());
+            if let Some(Some(permit)) = wait_deadline(WaitReason::OnceWait, claim, deadline) {
+                run(permit, f);
+            }
+        }
+        self.raw.is_done()
     }
 
     /// The async form of [`call_once`](Once::call_once), for a function that is not async itself (for one that is,

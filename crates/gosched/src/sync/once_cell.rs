@@ -1,7 +1,7 @@
 //! `OnceCell`: a value that is set once.
 
 use super::raw_once::{Claim, Permit, RawOnce};
-use crate::wait::{WaitReason, wait_for};
+use crate::wait::{WaitReason, wait_deadline, wait_for};
 use std::cell::UnsafeCell;
 use std::convert::Infallible;
 use std::fmt;
@@ -10,6 +10,7 @@ use std::mem::MaybeUninit;
 use std::panic::{RefUnwindSafe, UnwindSafe};
 use std::pin::{Pin, pin};
 use std::task::{Context, Poll, ready};
+use std::time::{Duration, Instant};
 
 /// A value that is set at most once and shared from then on.
 ///
@@ -158,6 +159,50 @@ impl<T> OnceCell<T> {
         match self.get() {
             Some(value) => Ok(value),
             None => self.init_slow(f),
+        }
+    }
+
+    /// [`get_or_init`](OnceCell::get_or_init) that waits for another's initialisation for at most `timeout`. `None` if
+    /// that has not finished by then; `f` was not called. `f` itself is not cut short. (To limit an initialisation,
+    /// put [`time::timeout`](crate::time::timeout) around [`get_or_init_async`](OnceCell::get_or_init_async).)
+    ///
+    /// A timeout too large for the clock means for ever.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    ///
+    /// let cell = gosched::sync::OnceCell::new();
+    /// assert_eq!(cell.get_or_init_timeout(|| 42, Duration::ZERO), Some(&42));
+    /// ```
+    ///
+    /// # Panics
+    ///
+    /// Passes a panic of `f` on; the cell is empty then.
+    #[track_caller]
+    pub fn get_or_init_timeout(&self, f: impl FnOnce() -> T, timeout: Duration) -> Option<&T> {
+        match crate::clock::now().checked_add(timeout) {
+            Some(deadline) => self.get_or_init_deadline(f, deadline),
+            None => Some(self.get_or_init(f)),
+        }
+    }
+
+    /// [`get_or_init_timeout`](OnceCell::get_or_init_timeout) with a point in time.
+    ///
+    /// # Panics
+    ///
+    /// Passes a panic of `f` on; the cell is empty then.
+    #[track_caller]
+    pub fn get_or_init_deadline(&self, f: impl FnOnce() -> T, deadline: Instant) -> Option<&T> {
+        if let Some(value) = self.get() {
+            return Some(value);
+        }
+        match wait_deadline(WaitReason::OnceWait, pin!(self.once.claim()), deadline) {
+            Some(Some(permit)) => {
+                let value = f();
+                Some(self.fill(permit, value))
+            }
+            // Set by another; or the time is over, unless it was set just now.
+            Some(None) | None => self.get(),
         }
     }
 

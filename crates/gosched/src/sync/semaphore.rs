@@ -256,6 +256,28 @@ impl Semaphore {
         crate::wait::wait_deadline(WaitReason::SemaphoreAcquire, acquire.as_mut(), deadline).is_some()
             || acquire.give_up()
     }
+
+    /// [`acquire_timeout`](Semaphore::acquire_timeout) with a guard.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    ///
+    /// let s = gosched::sync::Semaphore::new(1);
+    /// let guard = s.acquire_guard_timeout(1, Duration::from_millis(1)).unwrap();
+    /// assert!(s.acquire_guard_timeout(1, Duration::from_millis(1)).is_none());
+    /// drop(guard);
+    /// assert!(s.try_acquire(1));
+    /// ```
+    #[track_caller]
+    pub fn acquire_guard_timeout(&self, n: usize, timeout: Duration) -> Option<SemaphoreGuard> {
+        self.acquire_timeout(n, timeout).then(|| SemaphoreGuard { semaphore: self.clone(), n })
+    }
+
+    /// [`acquire_deadline`](Semaphore::acquire_deadline) with a guard.
+    #[track_caller]
+    pub fn acquire_guard_deadline(&self, n: usize, deadline: Instant) -> Option<SemaphoreGuard> {
+        self.acquire_deadline(n, deadline).then(|| SemaphoreGuard { semaphore: self.clone(), n })
+    }
 }
 
 impl State {

@@ -7,7 +7,7 @@ use super::map::{Key, Map};
 use crate::spawn::Goexit;
 use crate::wait::node::WaitNode;
 use crate::wait::queue::WaitQueue;
-use crate::wait::{At, WaitReason, wait_for};
+use crate::wait::{At, WaitReason, wait_deadline, wait_for};
 use std::any::Any;
 use std::fmt;
 use std::future::Future;
@@ -17,6 +17,7 @@ use std::pin::{Pin, pin};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll};
+use std::time::{Duration, Instant};
 
 /// Suppresses duplicate work: of all who ask for the same key at the same time, one runs its function, and all
 /// get what it returned. Clones share the runs.
@@ -332,6 +333,55 @@ impl<K: Eq + Hash, V: Clone> SingleFlight<K, V> {
                 call.deliver()
             }
         }
+    }
+
+    /// [`run`](SingleFlight::run) for at most `timeout`: `None` if the run has not ended by then. It goes on, for
+    /// others may wait for it; so `f`, if it comes to it, runs in a goroutine of its own, as that of
+    /// [`run_async`](SingleFlight::run_async) does. A timeout too large for the clock means for ever.
+    ///
+    /// ```
+    /// use gosched::sync::SingleFlight;
+    /// use gosched::time::sleep;
+    /// use std::time::Duration;
+    ///
+    /// let flight = SingleFlight::new();
+    /// let slow = || sleep(Duration::from_millis(50));
+    /// assert_eq!(flight.run_timeout("key", slow, Duration::from_millis(1)), None);
+    /// let ((), shared) = flight.run("key", || ()); // joins the run that goes on
+    /// assert!(shared);
+    /// ```
+    ///
+    /// # Panics
+    ///
+    /// With what the run panics with; see the type. If no goroutine can be started, as [`go`](crate::go).
+    ///
+    /// In Go: `DoChan` and a select with `time.After`.
+    #[track_caller]
+    pub fn run_timeout<F>(&self, key: K, f: F, timeout: Duration) -> Option<(V, bool)>
+    where
+        K: Send + Sync + 'static,
+        V: Send + Sync + 'static,
+        F: FnOnce() -> V + Send + 'static,
+    {
+        match crate::clock::now().checked_add(timeout) {
+            Some(deadline) => self.run_deadline(key, f, deadline),
+            None => Some(wait_for(WaitReason::SingleFlightWait, pin!(self.run_async(key, f)))),
+        }
+    }
+
+    /// [`run_timeout`](SingleFlight::run_timeout) with a point in time.
+    ///
+    /// # Panics
+    ///
+    /// As [`run_timeout`](SingleFlight::run_timeout).
+    #[track_caller]
+    pub fn run_deadline<F>(&self, key: K, f: F, deadline: Instant) -> Option<(V, bool)>
+    where
+        K: Send + Sync + 'static,
+        V: Send + Sync + 'static,
+        F: FnOnce() -> V + Send + 'static,
+    {
+        wait_deadline(WaitReason::SingleFlightWait, pin!(self.run_async(key, f)), deadline)
     }
 
     /// The async form of [`run`](SingleFlight::run). The run that is under way is joined at the first poll; if

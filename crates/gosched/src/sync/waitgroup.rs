@@ -4,13 +4,14 @@ use crate::sys::lock::Spin;
 use crate::sys::prim::{AtomicUsize, Ordering};
 use crate::wait::node::WaitNode;
 use crate::wait::queue::WaitQueue;
-use crate::wait::{WaitReason, wait_for};
+use crate::wait::{WaitReason, wait_deadline, wait_for};
 use std::any::Any;
 use std::fmt;
 use std::future::Future;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
+use std::time::{Duration, Instant};
 
 type Payload = Box<dyn Any + Send>;
 
@@ -242,6 +243,41 @@ impl WaitGroup {
             return self.inner.deliver_panic();
         }
         wait_for(WaitReason::WaitGroupWait, pin!(self.wait_async()));
+    }
+
+    /// [`wait`](WaitGroup::wait) for at most `timeout`: false if the time is over first. A timeout too large for the
+    /// clock means for ever.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    ///
+    /// let wg = gosched::sync::WaitGroup::new();
+    /// wg.add(1);
+    /// assert!(!wg.wait_timeout(Duration::from_millis(1)));
+    /// wg.done();
+    /// assert!(wg.wait_timeout(Duration::from_millis(1)));
+    /// ```
+    ///
+    /// # Panics
+    ///
+    /// As [`wait`](WaitGroup::wait); not if the time is over first: then the panic is kept for the next wait.
+    #[track_caller]
+    #[must_use = "the counter may not have been zero"]
+    pub fn wait_timeout(&self, timeout: Duration) -> bool {
+        match crate::clock::now().checked_add(timeout) {
+            Some(deadline) => self.wait_deadline(deadline),
+            None => {
+                self.wait();
+                true
+            }
+        }
+    }
+
+    /// [`wait`](WaitGroup::wait) until `deadline` at the latest; see [`wait_timeout`](WaitGroup::wait_timeout).
+    #[track_caller]
+    #[must_use = "the counter may not have been zero"]
+    pub fn wait_deadline(&self, deadline: Instant) -> bool {
+        wait_deadline(WaitReason::WaitGroupWait, pin!(self.wait_async()), deadline).is_some()
     }
 
     /// The async form of [`wait`](WaitGroup::wait). Dropping the future cancels it, without a trace.

@@ -7,7 +7,8 @@
 //!
 //! Everything else (other runtimes, plain threads, `blocking` calls, tasks of other executors) goes by the machine's
 //! clock, so that tests of one process do not stop each other's time. A timer or channel that is passed from one side
-//! to the other is waited for by the clock of whoever waits.
+//! to the other is waited for by the clock of whoever waits. The deadline of a context goes by the clock of whoever made
+//! the context.
 //!
 //! ```
 //! use gosched::{Runtime, go, time::{self, clock::Clock}};

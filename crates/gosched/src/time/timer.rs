@@ -38,7 +38,15 @@ use std::time::{Duration, Instant};
 /// assert!(!quiet.stop()); // now it has
 /// ```
 ///
-/// In Go: `time.Timer`, as of Go 1.23.
+/// In Go: `time.Timer`, as of Go 1.23. One that was not made by a constructor, whose `Stop` and `Reset` panic there,
+/// does not exist here:
+///
+/// ```compile_fail,E0277
+/// #[derive(Default)]
+/// struct Session {
+///     quiet: gosched::time::Timer,
+/// }
+/// ```
 #[derive(Debug)]
 pub struct Timer {
     receiver: Receiver<Instant>,

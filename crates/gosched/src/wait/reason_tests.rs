@@ -3,11 +3,13 @@
 use super::WaitReason;
 use crate::chan::{Receiver, after, bounded, never};
 use crate::runtime::Runtime;
+use crate::sync::{Barrier, Condvar, Mutex, Once, RwLock, Semaphore, WaitGroup};
 use crate::task::TaskRef;
 use crate::task::current::current_task;
 use crate::{Select, go, select, select_async, select_biased, time, wait, yield_now};
 use std::panic::Location;
 use std::process::Command;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 const LONG: Duration = Duration::from_secs(3600);
@@ -123,6 +125,70 @@ fn C18_blocked_sends_and_receives_wait_in_states_of_their_own_and_say_where() {
         let blocks = move || drop(tx.send_timeout(Box::new(1), LONG));
         assert_eq!(reason_of(blocks), (send, line));
         drop(rx);
+        until_alone();
+    });
+}
+
+#[test]
+fn Y35_each_lock_is_waited_for_by_its_name_and_in_the_caller_s_line() {
+    one_worker(|| {
+        // What the goroutines wait for comes last, so that they end.
+        let mutex = Arc::new(Mutex::new(()));
+        let held = mutex.lock();
+        let (m, line) = (mutex.clone(), next_line());
+        let blocks = move || drop(m.lock());
+        assert_eq!(reason_of(blocks), (WaitReason::MutexLock as u8, line));
+        let (m, line) = (mutex.clone(), next_line());
+        let blocks = move || drop(m.try_lock_for(LONG));
+        assert_eq!(reason_of(blocks), (WaitReason::MutexLock as u8, line));
+
+        let lock = Arc::new(RwLock::new(()));
+        let written = lock.write();
+        let (l, line) = (lock.clone(), next_line());
+        let blocks = move || drop(l.read());
+        assert_eq!(reason_of(blocks), (WaitReason::RwLockRead as u8, line));
+        let (l, line) = (lock.clone(), next_line());
+        let blocks = move || drop(l.write());
+        assert_eq!(reason_of(blocks), (WaitReason::RwLockWrite as u8, line));
+        // Go shows a second writer as waiting for the mutex inside; here it waits for what it asked for.
+        let (l, line) = (lock.clone(), next_line());
+        let blocks = move || drop(l.try_write_for(LONG));
+        assert_eq!(reason_of(blocks), (WaitReason::RwLockWrite as u8, line));
+
+        let wg = WaitGroup::new();
+        wg.add(1);
+        let (w, line) = (wg.clone(), next_line());
+        let blocks = move || w.wait();
+        assert_eq!(reason_of(blocks), (WaitReason::WaitGroupWait as u8, line));
+
+        let changed = Arc::new((Mutex::new(()), Condvar::new()));
+        let (c, line) = (changed.clone(), next_line());
+        let blocks = move || c.1.wait(&mut c.0.lock());
+        assert_eq!(reason_of(blocks), (WaitReason::CondWait as u8, line));
+
+        let permits = Semaphore::new(1);
+        let permit = permits.acquire_guard(1);
+        let (s, line) = (permits.clone(), next_line());
+        let blocks = move || drop(s.acquire_guard(1));
+        assert_eq!(reason_of(blocks), (WaitReason::SemaphoreAcquire as u8, line));
+
+        let barrier = Arc::new(Barrier::new(2));
+        let (b, line) = (barrier.clone(), next_line());
+        let blocks = move || _ = b.wait();
+        assert_eq!(reason_of(blocks), (WaitReason::BarrierWait as u8, line));
+
+        let (once, (go_on, hold)) = (Arc::new(Once::new()), bounded::<()>(0));
+        let o = once.clone();
+        drop(go(move || o.call_once(|| _ = hold.recv())));
+        (0..5).for_each(|_| yield_now());
+        let (o, line) = (once.clone(), next_line());
+        let blocks = move || o.call_once(|| ());
+        assert_eq!(reason_of(blocks), (WaitReason::OnceWait as u8, line));
+
+        drop((held, written, permit, go_on));
+        wg.done();
+        changed.1.notify_all();
+        barrier.wait();
         until_alone();
     });
 }

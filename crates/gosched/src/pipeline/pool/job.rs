@@ -4,7 +4,7 @@ use super::Shared;
 use crate::chan::Sender;
 use crate::sys::global::{Mutex, lock};
 use crate::wait::queue::wake_quietly;
-use crate::wait::{WaitReason, wait_for};
+use crate::wait::{WaitReason, wait_deadline, wait_for};
 use std::any::Any;
 use std::error::Error;
 use std::fmt;
@@ -13,6 +13,7 @@ use std::panic::resume_unwind;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
+use std::time::{Duration, Instant};
 
 type Payload = Box<dyn Any + Send>;
 
@@ -202,6 +203,50 @@ impl<T> Job<T> {
     #[track_caller]
     pub fn join(self) -> Result<T, JobError> {
         wait_for(WaitReason::Join, pin!(self))
+    }
+
+    /// [`join`](Job::join) for at most `timeout`: `None` if the job has not ended by then, and the handle is as it was.
+    /// A timeout too large for the clock means for ever.
+    ///
+    /// ```
+    /// use gosched::pipeline::WorkerPool;
+    /// use std::time::Duration;
+    ///
+    /// let pool = WorkerPool::new(1);
+    /// let (tx, rx) = gosched::chan::bounded::<i32>(0);
+    /// let mut job = pool.submit(move || rx.recv());
+    /// assert!(job.join_timeout(Duration::from_millis(1)).is_none());
+    /// tx.send(1).unwrap();
+    /// assert_eq!(job.join().unwrap(), Ok(1));
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// As [`join`](Job::join).
+    ///
+    /// # Panics
+    ///
+    /// If the result has been taken already.
+    #[track_caller]
+    pub fn join_timeout(&mut self, timeout: Duration) -> Option<Result<T, JobError>> {
+        match crate::clock::now().checked_add(timeout) {
+            Some(deadline) => self.join_deadline(deadline),
+            None => Some(wait_for(WaitReason::Join, Pin::new(self))),
+        }
+    }
+
+    /// [`join_timeout`](Job::join_timeout) with a point in time.
+    ///
+    /// # Errors
+    ///
+    /// As [`join`](Job::join).
+    ///
+    /// # Panics
+    ///
+    /// If the result has been taken already.
+    #[track_caller]
+    pub fn join_deadline(&mut self, deadline: Instant) -> Option<Result<T, JobError>> {
+        wait_deadline(WaitReason::Join, Pin::new(self), deadline)
     }
 
     /// Whether the job has ended, or was canceled. `join` returns at once then.

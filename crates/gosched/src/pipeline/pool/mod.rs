@@ -20,7 +20,7 @@ use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::pin::pin;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// Goroutines that run the jobs they are given, so many at a time and no more.
 ///
@@ -54,6 +54,11 @@ use std::time::Duration;
 /// have not begun are dropped, at once, and their handles report [`JobError::Canceled`]; those that run may ask it; workers go.
 /// [`cancel`](WorkerPool::cancel) ends it, so does an error of [`submit_try`](WorkerPool::submit_try), and so does
 /// *dropping the pool, which cancels and does not wait*. To finish what was begun call [`wait`](WorkerPool::wait) before.
+///
+/// # Cancellation
+///
+/// Waiting for a place in the queue, for a job or for the pool may be given up at any moment: a job that has no place
+/// then is dropped, one that has runs on, and panics are kept for the next wait.
 ///
 /// ```
 /// use gosched::pipeline::WorkerPool;
@@ -405,6 +410,46 @@ impl WorkerPool {
     pub fn wait(&self) {
         self.shared.open.wait();
         self.shared.raise();
+    }
+
+    /// [`wait`](WorkerPool::wait) for at most `timeout`: false if jobs are queued or running still. A timeout too large
+    /// for the clock means for ever.
+    ///
+    /// ```
+    /// # use gosched::pipeline::WorkerPool;
+    /// use std::time::Duration;
+    ///
+    /// let pool = WorkerPool::new(1);
+    /// drop(pool.submit(|| println!("a job")));
+    /// assert!(pool.wait_timeout(Duration::from_secs(60)));
+    /// ```
+    ///
+    /// # Panics
+    ///
+    /// As [`wait`](WorkerPool::wait); not if the time is over first.
+    #[track_caller]
+    #[must_use = "jobs may be running still"]
+    pub fn wait_timeout(&self, timeout: Duration) -> bool {
+        let idle = self.shared.open.wait_timeout(timeout);
+        if idle {
+            self.shared.raise();
+        }
+        idle
+    }
+
+    /// [`wait_timeout`](WorkerPool::wait_timeout) with a point in time.
+    ///
+    /// # Panics
+    ///
+    /// As [`wait`](WorkerPool::wait); not if the time is over first.
+    #[track_caller]
+    #[must_use = "jobs may be running still"]
+    pub fn wait_deadline(&self, deadline: Instant) -> bool {
+        let idle = self.shared.open.wait_deadline(deadline);
+        if idle {
+            self.shared.raise();
+        }
+        idle
     }
 
     /// The async form of [`wait`](WorkerPool::wait).
