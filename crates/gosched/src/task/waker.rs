@@ -20,6 +20,12 @@ unsafe fn wake(task: *const ()) {
 
 unsafe fn drop(_task: *const ()) {}
 
+/// Whether a waker is a goroutine's: calling it runs no foreign code, and cannot panic.
+#[inline]
+pub(crate) fn is_goroutine(waker: &Waker) -> bool {
+    std::ptr::eq(waker.vtable(), &VTABLE)
+}
+
 /// The waker of `task`. Dropping it does nothing, hence `ManuallyDrop`: it saves the call.
 #[inline]
 pub(crate) fn waker(task: TaskRef) -> ManuallyDrop<Waker> {

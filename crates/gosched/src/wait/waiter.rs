@@ -22,6 +22,7 @@
 
 use crate::sys::prim::{AtomicU32, Ordering, UnsafeCell, spin_hint, yield_thread};
 use crate::sys::threads::discard_payload;
+use crate::task::waker::is_goroutine;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::task::Waker;
 
@@ -279,9 +280,9 @@ impl Wakes {
     /// The common case, at most one, leaves nothing behind that wants dropping.
     #[inline]
     pub(crate) fn wake(mut self) -> bool {
-        if self.more.capacity() > 0 || (self.first.is_some() && std::thread::panicking()) {
-            // Also while unwinding, where a second panic would end the process.
-            drop(self);
+        let foreign = self.first.as_ref().is_some_and(|waker| !is_goroutine(waker));
+        if foreign || self.more.capacity() > 0 {
+            self.wake_cold();
             return true;
         }
         let first = self.first.take();
@@ -290,6 +291,11 @@ impl Wakes {
         waker.wake();
         true
     }
+
+    /// Several, or one that is foreign code: it may panic, and may be called while unwinding, where a second panic would
+    /// end the process.
+    #[cold]
+    fn wake_cold(self) {}
 }
 
 impl Drop for Wakes {
