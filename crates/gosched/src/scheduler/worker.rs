@@ -1,7 +1,7 @@
 //! The worker: its queues, and which goroutine it runs next.
 
 use super::shared::{Remote, Shared};
-use crate::clock::{NEVER, real_now, to_nanos};
+use crate::clock::{NEVER, coarse, real_now, to_nanos};
 use crate::fiber::coro::FiberRef;
 use crate::queue::Linked;
 use crate::queue::fifo::Fifo;
@@ -225,6 +225,7 @@ impl Worker {
     #[cold]
     fn fair_turn(&self) -> Option<TaskRef> {
         self.fair_in.set(FAIR_TICK);
+        coarse::refresh();
         self.fire_timers();
         // One of a batch (Go: one of the queue): goroutines that were made one after the other often talk to each
         // other. Taken one by one by several workers in turn they would all be parted.
