@@ -80,6 +80,19 @@ pub mod goroutine {
 /// }
 /// ```
 pub use gosched_macros::main;
+/// ```
+/// use gosched::chan;
+///
+/// #[gosched::test(workers = 2)]
+/// fn a_message_arrives() -> Result<(), chan::RecvError> {
+///     let (tx, rx) = chan::bounded(0);
+///     gosched::go(move || tx.send(7));
+///     assert_eq!(rx.recv()?, 7);
+///     Ok(())
+/// } // no goroutine is left
+/// # fn main() {}
+/// ```
+pub use gosched_macros::test;
 #[cfg(not(loom))]
 pub use runtime::{Runtime, run};
 pub use select::{

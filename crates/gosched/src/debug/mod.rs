@@ -6,9 +6,18 @@
 //! In Go: `runtime.Stack`, the goroutine profile, and the module `go.uber.org/goleak`.
 
 pub mod leak;
+mod sigquit;
+mod test;
+
+/// What the macros expand to. Not for direct use.
+#[doc(hidden)]
+pub mod __private {
+    pub use super::test::{Settings, test, test_async};
+}
 
 pub use crate::dump::{GoroutineGroup, GoroutineInfo};
 pub use crate::task::reason::GoroutineState;
+pub use sigquit::on_sigquit;
 
 use crate::dump;
 use std::io;
