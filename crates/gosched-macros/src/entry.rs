@@ -1,4 +1,4 @@
-//! `#[gosched::main]`: a function that runs inside a runtime of its own.
+//! `#[gosched::main]` and `#[gosched::test]`: functions that run inside a runtime of their own.
 //!
 //! `#[gosched::main(workers = 4)] pub fn main() -> R { … }` becomes
 //!
@@ -13,6 +13,10 @@
 //! function keeps the name, so that no new name can shadow one of the user's, and backtraces show
 //! the one they know. Attributes stay on the outer function; lint levels reach the inner one
 //! from there.
+//!
+//! A test becomes the same with `#[test]` before it, and with its name and `Settings::new().timeout(…)` among the
+//! arguments. What it returns has been reported inside, so the outer function returns an exit code; or
+//! nothing, where the test does, as `#[should_panic]` asks for.
 
 use proc_macro2::{Ident, Span, TokenStream};
 use quote::{quote, quote_spanned};
@@ -20,11 +24,45 @@ use syn::parse::{ParseStream, Parser};
 use syn::spanned::Spanned;
 use syn::{AttrStyle, Error, Expr, ItemFn, LitStr, Path, Result, ReturnType, Token};
 
-/// The whole attribute: its arguments and the function, a function out.
+/// Which attribute it is.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Main,
+    Test,
+}
+
+impl Kind {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Main => "main",
+            Self::Test => "test",
+        }
+    }
+
+    /// What may stand among the arguments.
+    fn expected(self) -> &'static str {
+        match self {
+            Self::Main => EXPECTED,
+            Self::Test => EXPECTED_OF_TEST,
+        }
+    }
+}
+
+/// `#[gosched::main]`: its arguments and the function, a function out.
+pub(crate) fn main(arguments: TokenStream, item: TokenStream) -> TokenStream {
+    attribute(Kind::Main, arguments, item)
+}
+
+/// `#[gosched::test]`: the same.
+pub(crate) fn test(arguments: TokenStream, item: TokenStream) -> TokenStream {
+    attribute(Kind::Test, arguments, item)
+}
+
+/// The whole attribute.
 ///
 /// A rejected program still gets its function, without a runtime, so that one mistake in the
 /// attribute does not bring errors about a missing `main`.
-pub(crate) fn main(arguments: TokenStream, item: TokenStream) -> TokenStream {
+fn attribute(kind: Kind, arguments: TokenStream, item: TokenStream) -> TokenStream {
     let function = match syn::parse2::<ItemFn>(item.clone()) {
         Ok(function) => function,
         Err(error) => {
@@ -32,9 +70,10 @@ pub(crate) fn main(arguments: TokenStream, item: TokenStream) -> TokenStream {
             return quote!(#error #item);
         }
     };
-    let expanded = Arguments::parse.parse2(arguments).and_then(|arguments| {
-        check_signature(&function)?;
-        Ok(expand(&arguments, &function))
+    let parse = |input: ParseStream<'_>| Arguments::parse(kind, input);
+    let expanded = parse.parse2(arguments).and_then(|arguments| {
+        check_signature(kind, &function)?;
+        Ok(expand(kind, &arguments, &function))
     });
     expanded.unwrap_or_else(|error| {
         let error = error.into_compile_error();
@@ -49,17 +88,19 @@ struct Arguments {
     library: Option<Path>,
     /// Calls of builder methods, in the order of the arguments: `.workers(4)`.
     settings: TokenStream,
+    /// The same for a test's settings: `.timeout(…)`.
+    of_test: TokenStream,
     /// The `unsafe` of `unsafe(migrate)`, as the user wrote it.
     migrate: Option<Token![unsafe]>,
 }
 
 impl Arguments {
-    fn parse(input: ParseStream<'_>) -> Result<Arguments> {
+    fn parse(kind: Kind, input: ParseStream<'_>) -> Result<Arguments> {
         let mut arguments = Arguments::default();
         let mut seen: Vec<String> = Vec::new();
         while !input.is_empty() {
             let start = input.span();
-            let name = arguments.one(input)?;
+            let name = arguments.one(kind, input)?;
             if seen.contains(&name) {
                 return Err(Error::new(start, format!("the argument `{name}` is given twice")));
             }
@@ -73,7 +114,7 @@ impl Arguments {
     }
 
     /// Parses one argument and returns its name.
-    fn one(&mut self, input: ParseStream<'_>) -> Result<String> {
+    fn one(&mut self, kind: Kind, input: ParseStream<'_>) -> Result<String> {
         if input.peek(Token![unsafe]) {
             return self.unsafe_one(input);
         }
@@ -83,12 +124,14 @@ impl Arguments {
             self.library = Some(library_path(input)?);
             return Ok("crate".to_owned());
         }
-        let ident = input.parse::<Ident>().map_err(|error| Error::new(error.span(), EXPECTED))?;
+        let ident = input.parse::<Ident>().map_err(|error| Error::new(error.span(), kind.expected()))?;
         let name = ident.to_string();
         let example = match name.as_str() {
             "workers" => "4",
             "stack_size" => "64 * 1024",
             "name" => "\"my-program\"",
+            "timeout" if kind == Kind::Test => "Duration::from_secs(5)",
+            "leak_check" if kind == Kind::Test => "false",
             "os_threads" => {
                 if input.peek(Token![=]) || input.peek(syn::token::Paren) {
                     return Err(input.error("`os_threads` takes no value"));
@@ -101,11 +144,17 @@ impl Arguments {
                                and keep the contract of `runtime::Builder::migrate`";
                 return Err(Error::new(ident.span(), message));
             }
-            _ => return Err(Error::new(ident.span(), format!("unknown argument `{name}`: {EXPECTED}"))),
+            _ => {
+                let expected = kind.expected();
+                return Err(Error::new(ident.span(), format!("unknown argument `{name}`: {expected}")));
+            }
         };
         value_follows(input, &name, example)?;
         let value = input.parse::<Expr>()?;
-        self.settings.extend(quote!(.#ident(#value)));
+        match name.as_str() {
+            "timeout" | "leak_check" => self.of_test.extend(quote!(.#ident(#value))),
+            _ => self.settings.extend(quote!(.#ident(#value))),
+        }
         Ok(name)
     }
 
@@ -128,6 +177,8 @@ impl Arguments {
 }
 
 const EXPECTED: &str = "expected `workers`, `stack_size`, `name`, `os_threads`, `unsafe(migrate)` or `crate`";
+const EXPECTED_OF_TEST: &str = "expected `timeout`, `leak_check`, `workers`, `stack_size`, `name`, `os_threads`, \
+                                `unsafe(migrate)` or `crate`";
 
 /// The `=` between an argument's name and its value.
 fn value_follows(input: ParseStream<'_>, name: &str, example: &str) -> Result<()> {
@@ -151,11 +202,12 @@ fn library_path(input: ParseStream<'_>) -> Result<Path> {
 }
 
 /// Rejects what a function that starts the runtime cannot have.
-fn check_signature(function: &ItemFn) -> Result<()> {
+fn check_signature(kind: Kind, function: &ItemFn) -> Result<()> {
     let signature = &function.sig;
     let name = &signature.ident;
     let reject = |tokens: &dyn quote::ToTokens, what: &str| {
-        Err(Error::new_spanned(tokens.to_token_stream(), format!("`{name}` {what} under `#[gosched::main]`")))
+        let message = format!("`{name}` {what} under `#[gosched::{}]`", kind.name());
+        Err(Error::new_spanned(tokens.to_token_stream(), message))
     };
     if !signature.inputs.is_empty() {
         return reject(&signature.inputs, "cannot take arguments");
@@ -181,14 +233,17 @@ fn check_signature(function: &ItemFn) -> Result<()> {
     Ok(())
 }
 
-fn expand(arguments: &Arguments, function: &ItemFn) -> TokenStream {
+fn expand(kind: Kind, arguments: &Arguments, function: &ItemFn) -> TokenStream {
     let ItemFn { attrs, vis, sig, block } = function;
     let library = match &arguments.library {
         Some(path) => quote!(#path),
         None => quote!(::gosched),
     };
-    let settings = &arguments.settings;
-    let mut builder = quote!(#library::Runtime::builder() #settings);
+    let (settings, of_test) = (&arguments.settings, &arguments.of_test);
+    let name = &sig.ident;
+    // What is said in the arguments comes later, and counts.
+    let named = (kind == Kind::Test).then(|| quote!(.name(::core::stringify!(#name))));
+    let mut builder = quote!(#library::Runtime::builder() #named #settings);
     if let Some(keyword) = &arguments.migrate {
         // The user's own `unsafe` goes into the expansion, so that lints about it point at it.
         builder = quote!(#keyword { #builder.migrate() });
@@ -198,19 +253,33 @@ fn expand(arguments: &Arguments, function: &ItemFn) -> TokenStream {
         ReturnType::Default => Span::call_site(),
         ReturnType::Type(_, returned) => Span::call_site().located_at(returned.span()),
     };
-    let name = &sig.ident;
-    let call = if sig.asyncness.is_some() {
-        quote_spanned!(span=> #library::runtime::__private::main_async(#builder, #name()))
-    } else {
-        quote_spanned!(span=> #library::runtime::__private::main(#builder, #name))
-    };
     let mut outer = sig.clone();
     outer.asyncness = None;
+    let is_async = sig.asyncness.is_some();
+    let (head, call) = match kind {
+        Kind::Main if is_async => {
+            (None, quote_spanned!(span=> #library::runtime::__private::main_async(#builder, #name())))
+        }
+        Kind::Main => (None, quote_spanned!(span=> #library::runtime::__private::main(#builder, #name))),
+        Kind::Test => {
+            let private = quote!(#library::debug::__private);
+            let settings = quote!(#private::Settings::new() #of_test);
+            let run = if is_async { quote!(test_async) } else { quote!(test) };
+            let call = quote_spanned!(span=> #private::#run(#builder, #settings, #name));
+            let (output, call) = match &sig.output {
+                ReturnType::Default => (ReturnType::Default, quote!(let _ = #call;)),
+                ReturnType::Type(..) => (syn::parse_quote!(-> ::std::process::ExitCode), call),
+            };
+            outer.output = output;
+            (Some(quote!(#[::core::prelude::v1::test])), call)
+        }
+    };
     // `#![…]` at the head of a body belongs to that body.
     let (inside, outside): (Vec<_>, Vec<_>) =
         attrs.iter().partition(|attribute| matches!(attribute.style, AttrStyle::Inner(_)));
     let statements = &block.stmts;
     quote! {
+        #head
         #(#outside)*
         #vis #outer {
             #sig {
@@ -320,5 +389,36 @@ mod tests {
         .parse()
         .unwrap();
         assert_eq!(expanded("", "async fn main() { x.await; }"), expected.to_string());
+    }
+
+    #[test]
+    fn the_expansion_of_a_test() {
+        let expanded = |arguments: &str, item: &str| {
+            let tokens = |text: &str| text.parse::<TokenStream>().expect("the test is made of tokens");
+            test(tokens(arguments), tokens(item)).to_string()
+        };
+        let expected: TokenStream =
+            "#[::core::prelude::v1::test] #[ignore] fn works() -> ::std::process::ExitCode {
+            fn works() -> R { body() }
+            ::gosched::debug::__private::test(
+                ::gosched::Runtime::builder().name(::core::stringify!(works)).workers(1),
+                ::gosched::debug::__private::Settings::new().timeout(T).leak_check(false),
+                works
+            )
+        }"
+            .parse()
+            .unwrap();
+        let output =
+            expanded("timeout = T, workers = 1, leak_check = false", "#[ignore] fn works() -> R { body() }");
+        assert_eq!(output, expected.to_string());
+        let output = expanded("", "async fn works() {}");
+        assert!(output.contains("let _ = :: gosched :: debug :: __private :: test_async ("), "{output}");
+        assert!(!output.contains("ExitCode"), "{output}");
+
+        let output = expanded("retries = 3", "fn works() {}");
+        assert!(output.contains(&format!("{:?}", format!("unknown argument `retries`: {EXPECTED_OF_TEST}"))));
+        let output = expanded("", "fn works(input: u8) {}");
+        assert!(output.contains("`works` cannot take arguments under `#[gosched::test]`"), "{output}");
+        rejected("timeout = 1", MAIN, &format!("unknown argument `timeout`: {EXPECTED}"));
     }
 }

@@ -1,5 +1,5 @@
-//! The procedural macros of gosched: what is behind `select!` and its three sisters, and
-//! `#[gosched::main]`.
+//! The procedural macros of gosched: what is behind `select!` and its three sisters,
+//! `#[gosched::main]` and `#[gosched::test]`.
 //!
 //! Use them through the `gosched` crate. The select macros of that crate are `macro_rules!` shells
 //! which hand their `$crate` to [`select_impl`] here, so that they work under whatever name, and
@@ -48,4 +48,31 @@ pub fn select_impl(input: TokenStream) -> TokenStream {
 #[proc_macro_attribute]
 pub fn main(arguments: TokenStream, item: TokenStream) -> TokenStream {
     entry::main(arguments.into(), item.into()).into()
+}
+
+/// A test that runs inside a gosched runtime of its own: `#[gosched::test] fn works() { … }`.
+///
+/// The function may be a plain one or an `async fn`, and may return whatever a test may return. It fails as any test
+/// does, and also if
+///
+/// - goroutines of its runtime are left when it has returned (and it has not failed anyway): see
+///   `gosched::debug::leak`;
+/// - it takes too long: then it prints what all goroutines do and fails, while the rest of it is left behind.
+///
+/// `#[ignore]`, `#[should_panic]` and other attributes work as with `#[test]`.
+///
+/// # Arguments
+///
+/// Those of [`macro@main`], and
+///
+/// - `timeout = DURATION`: how long it may take, a `std::time::Duration`; ten minutes, as with `go test`, if nothing is
+///   said;
+/// - `leak_check = false`: goroutines may be left.
+///
+/// The runtime has the test's name if it is given no other.
+///
+/// In Go: `func TestWorks(t *testing.T)`, with `goleak.VerifyNone`.
+#[proc_macro_attribute]
+pub fn test(arguments: TokenStream, item: TokenStream) -> TokenStream {
+    entry::test(arguments.into(), item.into()).into()
 }

@@ -31,6 +31,8 @@
 
 mod clock;
 #[cfg(not(loom))]
+mod dump;
+#[cfg(not(loom))]
 mod fiber;
 mod queue;
 mod scheduler;
@@ -43,6 +45,8 @@ mod wait;
 pub mod chan;
 #[cfg(not(loom))]
 pub mod context;
+#[cfg(not(loom))]
+pub mod debug;
 #[cfg(not(loom))]
 pub mod group;
 #[cfg(not(loom))]
@@ -64,7 +68,8 @@ pub mod __select {
 /// Goroutines: starting them with settings, waiting for them, and what belongs to one.
 pub mod goroutine {
     pub use crate::spawn::{
-        Blocking, Builder, Goexit, Goroutine, JoinHandle, LocalKey, Scope, ScopedJoinHandle, ShutDown,
+        Blocking, Builder, Goexit, Goroutine, JoinHandle, Labels, LocalKey, Scope, ScopedJoinHandle,
+        ShutDown, labels, set_labels,
     };
 }
 
@@ -75,6 +80,19 @@ pub mod goroutine {
 /// }
 /// ```
 pub use gosched_macros::main;
+/// ```
+/// use gosched::chan;
+///
+/// #[gosched::test(workers = 2)]
+/// fn a_message_arrives() -> Result<(), chan::RecvError> {
+///     let (tx, rx) = chan::bounded(0);
+///     gosched::go(move || tx.send(7));
+///     assert_eq!(rx.recv()?, 7);
+///     Ok(())
+/// } // no goroutine is left
+/// # fn main() {}
+/// ```
+pub use gosched_macros::test;
 #[cfg(not(loom))]
 pub use runtime::{Runtime, run};
 pub use select::{
