@@ -13,10 +13,11 @@ use crate::queue::ring::Ring;
 use crate::sys::global::{Mutex, OnceLock, lock};
 use crate::task::current::context_ptr;
 use crate::task::header::{NO_HOME, Refused};
+use crate::task::state::Parked;
 use crate::task::{Anchor, Schedule, Task, TaskRef};
 use crossbeam_utils::CachePadded;
 use std::io::Write as _;
-use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU32, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU32, AtomicU64, AtomicUsize, Ordering, fence};
 use std::sync::{Arc, Weak};
 use std::thread::Thread;
 
@@ -300,6 +301,23 @@ impl Schedule for Shared {
             Some(worker) => worker.ready(task),
             None => self.inject(task),
         }
+    }
+
+    fn put_back(&self, task: TaskRef) {
+        // Keeps the runtime's memory alive until the last line, as in `inject`.
+        self.in_flight.fetch_add(1, Ordering::SeqCst);
+        match task.state.put_back() {
+            Parked::Notified => self.schedule(task),
+            Parked::Idle => {
+                // A sweep that met the task in our hands has passed it over. Either it sees the task parked, or we
+                // see that there is a shutdown: the fences stand between the two words on both sides.
+                fence(Ordering::SeqCst);
+                if self.closing.load(Ordering::SeqCst) {
+                    self.end_all();
+                }
+            }
+        }
+        self.in_flight.fetch_sub(1, Ordering::SeqCst);
     }
 
     #[inline]

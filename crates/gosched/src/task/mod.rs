@@ -12,7 +12,7 @@
 //! | `join` | the owner of the body and the one `JoinHandle`; see [`join`] |
 //! | `id`, `scheduler`, `created`, `parent`, `vtable` | written before the task is first queued, read-only after |
 //! | `next` | the queue that holds the task |
-//! | everything else in [`Owned`] | the task's owner (state OWNED): the worker running it, or who closed it |
+//! | everything else in [`Owned`] | the task's owner (state OWNED): the worker running it, who closed it, or (reading only) who [looks at](TaskRef::inspect) it while it is parked |
 //!
 //! Owners follow each other through the state word's release and acquire, so plain cells do.
 
