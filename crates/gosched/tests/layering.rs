@@ -18,7 +18,8 @@ const POLICY: &str = "
     NONE < sys;
     sys < fiber, clock;
     fiber, clock < task;
-    task < wait, queue, dump;
+    task < wait, queue, unwind;
+    unwind < dump;
     wait < spawn;
     spawn < chan, sync;
     chan < select;
@@ -527,10 +528,10 @@ fn the_policy_is_read_as_it_is_written() {
     assert_eq!(below("fiber"), ["sys"]);
     assert_eq!(below("clock"), ["sys"]);
     assert_eq!(below("spawn"), ["clock", "fiber", "sys", "task", "wait"]);
-    assert_eq!(below("scheduler"), ["clock", "dump", "fiber", "queue", "sys", "task", "wait"]);
+    assert_eq!(below("scheduler"), ["clock", "dump", "fiber", "queue", "sys", "task", "unwind", "wait"]);
     assert!(!below("chan").contains(&"scheduler") && !below("select").contains(&"runtime"));
     assert!(below("time").contains(&"chan") && below("context").contains(&"time"));
-    assert_eq!(policy.below.len(), 20);
+    assert_eq!(policy.below.len(), 21);
     assert!(Policy::parse("NONE < a; a < b; b < a;").is_err());
     assert!(Policy::parse("NONE < a; c < b;").is_err());
 }

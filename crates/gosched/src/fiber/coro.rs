@@ -42,9 +42,17 @@ pub(crate) enum Backend {
 }
 
 /// The stack below a fiber's record.
-struct Below {
+pub(super) struct Below {
     top: usize,
     limit: usize,
+}
+
+#[cfg(all(target_os = "linux", any(target_arch = "x86_64", target_arch = "aarch64")))]
+impl Below {
+    /// All of a stack, for a coroutine that is no fiber's.
+    pub(super) fn whole(stack: &StackMem) -> Self {
+        Below { top: stack.top(), limit: Stack::limit(stack).get() }
+    }
 }
 
 // SAFETY: the area is a part of a stack from `super::stack`: at least `MIN_SIZE` less the record, with a guard
@@ -59,7 +67,7 @@ unsafe impl Stack for Below {
     }
 }
 
-type Coro = Coroutine<*mut (), (), (), Below>;
+pub(super) type Coro = Coroutine<*mut (), (), (), Below>;
 
 struct Stacks {
     /// Never dropped: dropping a suspended one would unwind it.
@@ -217,6 +225,19 @@ impl FiberRef {
         if let Machine::Stacks(stacks) = &self.get().machine {
             // SAFETY: between jobs the fiber holds its record and its loop's frame, in the topmost page.
             unsafe { stack::trim(&stacks.stack, crate::sys::mem::page_size()) };
+        }
+    }
+
+    /// What [`saved`](super::saved) reads: the coroutine, and from where to where its calls may use the stack. `None` with
+    /// the threads backend.
+    #[cfg(all(target_os = "linux", any(target_arch = "x86_64", target_arch = "aarch64")))]
+    pub(super) fn parts(self) -> Option<(*const Coro, (usize, usize))> {
+        match &self.get().machine {
+            Machine::Stacks(stacks) => {
+                let bounds = (stacks.stack.limit(), stacks.stack.top() - RECORD);
+                Some((stacks.coroutine.get().cast_const().cast(), bounds))
+            }
+            Machine::Threads(_) => None,
         }
     }
 

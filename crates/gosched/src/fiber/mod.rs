@@ -3,4 +3,6 @@
 mod baton;
 pub(crate) mod coro;
 pub(crate) mod overflow;
+#[cfg(all(target_os = "linux", any(target_arch = "x86_64", target_arch = "aarch64")))]
+pub(crate) mod saved;
 pub(crate) mod stack;

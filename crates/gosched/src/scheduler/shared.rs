@@ -12,9 +12,10 @@ use crate::queue::injector::Injector;
 use crate::sys::global::{Mutex, lock};
 use crate::task::current::context_ptr;
 use crate::task::header::{NO_HOME, Refused};
+use crate::task::state::Parked;
 use crate::task::{Anchor, Schedule, TaskRef};
 use std::io::Write as _;
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering, fence};
 use std::sync::{Arc, Weak};
 
 /// How a runtime was asked to be.
@@ -257,6 +258,23 @@ impl Schedule for Shared {
             Some(worker) => worker.ready(task),
             None => self.inject(task),
         }
+    }
+
+    fn put_back(&self, task: TaskRef) {
+        // Keeps the runtime's memory alive until the last line, as in `inject`.
+        self.in_flight.fetch_add(1, Ordering::SeqCst);
+        match task.state.put_back() {
+            Parked::Notified => self.schedule(task),
+            Parked::Idle => {
+                // A sweep that met the task in our hands has passed it over. Either it sees the task parked, or we
+                // see that there is a shutdown: the fences stand between the two words on both sides.
+                fence(Ordering::SeqCst);
+                if self.closing.load(Ordering::SeqCst) {
+                    self.end_all();
+                }
+            }
+        }
+        self.in_flight.fetch_sub(1, Ordering::SeqCst);
     }
 
     #[inline]

@@ -16,7 +16,8 @@
 //! A waker that has just won the right to queue a task (`Woken::Schedule`) holds nothing but the task. It is
 //! safe all the same: the runtime's memory goes only when it is *settled*, that is when every goroutine is
 //! counted as ended. A task in such a waker's hands is not, since only what is idle or queued is ended; and once
-//! it is queued, the waker has raised `in_flight` before, and lowers it with its last touch. A runtime that does
+//! it is queued, the waker has raised `in_flight` before, and lowers it with its last touch. The same holds for whoever
+//! looks at a parked task ([`TaskRef::inspect`]) and puts it back. A runtime that does
 //! not settle in time is never freed.
 
 use super::shared::Shared;
@@ -29,7 +30,7 @@ use crate::task::join::Last;
 use crate::task::state::Parked;
 use crate::task::{Schedule, TaskRef, pool};
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{Ordering, fence};
 use std::time::Duration;
 
 /// How long a shutdown waits for goroutines that are running to come back to the scheduler.
@@ -163,6 +164,8 @@ impl Shared {
             return 0;
         }
         let mut count = 0;
+        // Between `closing` and the state words: see `put_back`.
+        fence(Ordering::SeqCst);
         let ours = |task: TaskRef| std::ptr::eq(task.scheduler.load(Ordering::Relaxed), &self.anchor);
         pool::for_each(|task| {
             if !ours(task) || !task.state.claim_idle() {

@@ -4,10 +4,10 @@ use super::body::VTable;
 use super::extra::Extra;
 use super::join::JoinSlot;
 use super::shown::{ShownOption, ShownRef, ShownU8, ShownU16, ShownU64};
-use super::state::State;
+use super::state::{Look, State};
 use crate::clock::Timers;
 use crate::fiber::coro::FiberRef;
-use crate::sys::prim::{AtomicPtr, Ordering};
+use crate::sys::prim::{AtomicPtr, Ordering, yield_thread};
 use std::cell::Cell;
 use std::cell::UnsafeCell;
 use std::fmt;
@@ -20,6 +20,9 @@ use std::sync::Arc;
 pub(crate) trait Schedule: Send + Sync {
     /// Queues a task that was woken. The caller has just won the right to do so (`Woken::Schedule`).
     fn schedule(&self, task: TaskRef);
+
+    /// Ends a look at a parked task ([`TaskRef::inspect`]): parks it again, or queues it if it was woken meanwhile.
+    fn put_back(&self, task: TaskRef);
 
     /// Queues a task that has never run. `Err` gives it back: the runtime is shut down, or out of stacks.
     fn spawn(&self, task: TaskRef) -> Result<(), Refused>;
@@ -224,6 +227,35 @@ impl TaskRef {
         if self.state.wake() == super::state::Woken::Schedule {
             self.schedule();
         }
+    }
+
+    /// Calls `look` if the task is parked and still has this id; nobody resumes, ends or reuses it meanwhile. `None`
+    /// if it runs, waits in a queue, or is over.
+    ///
+    /// A wake that comes meanwhile is carried out after the look. So `look` is short: it copies what it wants to know,
+    /// and neither blocks nor calls foreign code. The task's cells are its to read, as their owner.
+    pub(crate) fn inspect<R>(self, id: u64, look: impl FnOnce() -> R) -> Option<R> {
+        /// Also if `look` panics.
+        struct PutBack(TaskRef);
+        impl Drop for PutBack {
+            fn drop(&mut self) {
+                // SAFETY: a task that is not closed keeps its scheduler alive, and nobody closes one that is ours.
+                unsafe { self.0.scheduler_ref().put_back(self.0) }
+            }
+        }
+        // Somebody else's look is short, unless their thread is kept from running.
+        const PATIENCE: u32 = 10_000;
+        let taken = (0..PATIENCE).map(|_| self.state.inspect()).find(|&look| {
+            if look == Look::Busy {
+                yield_thread();
+            }
+            look != Look::Busy
+        });
+        if taken != Some(Look::Taken) {
+            return None;
+        }
+        let _put_back = PutBack(self);
+        (self.id.get() == id).then(look)
     }
 
     /// Hands the task, which the caller owns, to its scheduler.

@@ -14,7 +14,7 @@
 //! | `reason`, `waits_at`, `since` | written by the owner; anybody may look |
 //! | `extra` | the owner; dumps under a lock, see [`extra`] |
 //! | `next` | the queue that holds the task |
-//! | everything else in [`Owned`] | the task's owner (state OWNED): the worker running it, or who closed it |
+//! | everything else in [`Owned`] | the task's owner (state OWNED): the worker running it, who closed it, or (reading only) who [looks at](TaskRef::inspect) it while it is parked |
 //!
 //! Owners follow each other through the state word's release and acquire, so plain cells do.
 

@@ -4,6 +4,7 @@
 //!  bit 0  NOTIFIED  a wake has come since the task was queued or taken up
 //!  bit 1  OWNED     somebody owns the task: a queue it waits in, or the worker that runs it
 //!  bit 2  CLOSED    the body is over, dropped or abandoned; the header may be in the pool
+//!  bit 3  INSPECTED whoever owns the task only looks at it (a dump), and will park it again
 //! ```
 //!
 //! | word              | name     | what it means                                   | who moves it on          |
@@ -11,6 +12,8 @@
 //! | 0                 | idle     | parked; only wakers know the task               | a waker, the shutdown    |
 //! | OWNED             | owned    | queued or being run                             | its owner; a waker (bit 0) |
 //! | OWNED + NOTIFIED  | notified | the same, and a further wake has come           | its owner alone          |
+//! | OWNED + INSPECTED | inspected | parked, and somebody looks at it                | the looker; a waker (bit 0) |
+//! | all three         | awaited  | the same, and a wake has come meanwhile         | the looker, who queues it |
 //! | CLOSED (+ others) | closed   | wakes do nothing                                | `TaskRef::init`          |
 //!
 //! A wake of a parked task moves the word from 0 to OWNED, and its waker queues the task. Any other wake leaves
@@ -21,6 +24,26 @@
 //! store-buffering race), and its news would be lost. What the first waker wrote reaches the owner through the
 //! queue, or through `begin`'s load.
 //!
+//! # Looking at a parked task
+//!
+//! A dump reads the header and the stack of a task that stays parked meanwhile. It takes the task over as a waker would,
+//! by moving the word from 0, and so becomes its owner: nobody resumes, ends or reuses it. Wakers meet OWNED and leave
+//! NOTIFIED, as they do with any owner, so neither they nor the resuming worker pay anything or wait for anybody; the
+//! wake they brought is the looker's to carry out ([`State::put_back`]). What a look delays is that one goroutine, and
+//! only if its wake falls into it.
+//!
+//! ```text
+//!            inspect                     put_back
+//!     idle -----------> inspected ---------------------> idle
+//!      |                    | wake
+//!      | wake               v            put_back
+//!      +----> owned      awaited ----------------------> notified, which the looker queues
+//! ```
+//!
+//! `inspect` acquires what the last owner released when it parked: the header, and the stack as the switch left it.
+//! `put_back` releases to the next owner, so that nothing the looker reads is read after that one has gone on. A header
+//! that serves another task by now is recognised by its id, read as its owner, when it can no longer change.
+//!
 //! Wakers hold no count. Headers are type-stable (see [`super::pool`]): a late wake of a finished task meets
 //! CLOSED, or, when the header serves a new task already, wakes that one once for nothing. Every future
 //! stands that.
@@ -30,6 +53,7 @@ use crate::sys::prim::{AtomicU32, Ordering};
 const NOTIFIED: u32 = 1;
 const OWNED: u32 = 2;
 const CLOSED: u32 = 4;
+const INSPECTED: u32 = 8;
 
 /// What a wake has to do next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -61,6 +85,18 @@ pub(crate) enum Seen {
     Owned,
     /// Over, or no task at all.
     Closed,
+}
+
+/// What became of an attempt to look at a parked task.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[must_use]
+pub(crate) enum Look {
+    /// It is ours; [`State::put_back`] must follow soon.
+    Taken,
+    /// It is parked, and somebody else looks at it: a moment later it may be ours.
+    Busy,
+    /// It is not parked.
+    Missed,
 }
 
 /// The word itself.
@@ -136,6 +172,27 @@ impl State {
         self.0.compare_exchange(0, OWNED, Ordering::AcqRel, Ordering::Relaxed).is_ok()
     }
 
+    /// Takes a parked task over to look at it.
+    pub(crate) fn inspect(&self) -> Look {
+        // Acquire: see the header and the stack as the task's last owner left them.
+        match self.0.compare_exchange(0, OWNED | INSPECTED, Ordering::Acquire, Ordering::Relaxed) {
+            Ok(_) => Look::Taken,
+            Err(word) if word & INSPECTED != 0 => Look::Busy,
+            Err(_) => Look::Missed,
+        }
+    }
+
+    /// The look is over: the task is parked as it was, or, if a wake has come meanwhile, the caller's to queue.
+    pub(crate) fn put_back(&self) -> Parked {
+        // Release: the next owner changes what we have looked at, after we have.
+        if self.0.compare_exchange(OWNED | INSPECTED, 0, Ordering::AcqRel, Ordering::Relaxed).is_ok() {
+            return Parked::Idle;
+        }
+        // NOTIFIED stays: `begin` clears it, and sees what the wakers wrote.
+        self.0.fetch_and(!INSPECTED, Ordering::AcqRel);
+        Parked::Notified
+    }
+
     /// The owner declares the body over. Wakes do nothing from here on.
     #[inline]
     pub(crate) fn close(&self) {
@@ -188,6 +245,30 @@ mod tests {
         assert_eq!(state.wake(), Woken::Nothing);
         assert_eq!(state.park(), Parked::Notified);
         state.begin();
+        assert_eq!(state.park(), Parked::Idle);
+    }
+
+    #[test]
+    fn a_look_leaves_the_task_parked_unless_a_wake_comes_meanwhile() {
+        let state = State::closed();
+        assert_eq!(state.inspect(), Look::Missed, "closed");
+        state.open();
+        assert_eq!(state.inspect(), Look::Missed, "owned");
+        state.begin();
+        assert_eq!(state.park(), Parked::Idle);
+        assert_eq!(state.inspect(), Look::Taken);
+        assert_eq!(state.inspect(), Look::Busy, "one looks at a time");
+        assert!(!state.claim_idle(), "nobody else's meanwhile");
+        assert_eq!(state.put_back(), Parked::Idle);
+        assert!(state.is_idle());
+
+        assert_eq!(state.inspect(), Look::Taken);
+        assert_eq!(state.wake(), Woken::Nothing, "left to the looker");
+        assert_eq!(state.wake(), Woken::Nothing);
+        assert_eq!(state.put_back(), Parked::Notified, "who queues it");
+        assert_eq!(state.inspect(), Look::Missed, "queued");
+        state.begin();
+        assert!(!state.is_notified(), "answered by the poll that follows");
         assert_eq!(state.park(), Parked::Idle);
     }
 
@@ -251,6 +332,132 @@ mod loom_tests {
             for waker in wakers {
                 waker.join().unwrap();
             }
+            assert_eq!(queued.load(Acquire), 0);
+        });
+    }
+
+    /// What a dump looks at: id and stack of a task, as one cell that loom watches.
+    struct Stack(loom::cell::UnsafeCell<(u64, u32)>);
+
+    // SAFETY: loom reports every access that the state word does not order.
+    unsafe impl Sync for Stack {}
+    // SAFETY: as above.
+    unsafe impl Send for Stack {}
+
+    /// A dump looks at a goroutine while it is woken: they never meet on the stack, and the wake is not lost, whoever
+    /// has to carry it out.
+    #[test]
+    fn loom_a_look_neither_meets_the_owner_nor_loses_a_wake() {
+        loom::model(|| {
+            let state = Arc::new(State::closed());
+            let stack = Arc::new(Stack(loom::cell::UnsafeCell::new((1, 0))));
+            let news = Arc::new(AtomicBool::new(false));
+            let queued = Arc::new(AtomicUsize::new(0));
+            state.open();
+            let waker = {
+                let (state, news, queued) = (state.clone(), news.clone(), queued.clone());
+                loom::thread::spawn(move || {
+                    news.store(true, Relaxed);
+                    if state.wake() == Woken::Schedule {
+                        queued.fetch_add(1, AcqRel);
+                    }
+                })
+            };
+            let looker = {
+                let (state, stack, queued) = (state.clone(), stack.clone(), queued.clone());
+                loom::thread::spawn(move || {
+                    for _ in 0..2 {
+                        if state.inspect() != Look::Taken {
+                            continue;
+                        }
+                        // SAFETY: what loom is to check.
+                        let (id, _) = stack.0.with(|stack| unsafe { *stack });
+                        assert_eq!(id, 1);
+                        if state.put_back() == Parked::Notified {
+                            queued.fetch_add(1, AcqRel);
+                        }
+                    }
+                })
+            };
+            run_until(true, &state, &stack, &queued, || news.load(Relaxed));
+            waker.join().unwrap();
+            looker.join().unwrap();
+            assert_eq!(queued.load(Acquire), 0);
+        });
+    }
+
+    /// The worker: runs the task, which it owns or takes from the queue, until `done`; then closes it.
+    fn run_until(
+        mut owned: bool,
+        state: &State,
+        stack: &Stack,
+        queued: &AtomicUsize,
+        done: impl Fn() -> bool,
+    ) {
+        loop {
+            if !owned {
+                if queued.load(Acquire) == 0 {
+                    loom::thread::yield_now();
+                    continue;
+                }
+                queued.fetch_sub(1, AcqRel);
+            }
+            state.begin();
+            // SAFETY: what loom is to check.
+            stack.0.with_mut(|stack| unsafe { (*stack).1 += 1 });
+            if done() {
+                break;
+            }
+            owned = state.park() == Parked::Notified;
+        }
+        state.close();
+    }
+
+    /// The goroutine ends and its header serves the next one, which parks, while a dump looks for the first: it sees
+    /// that by the id, and leaves the other as it found it.
+    #[test]
+    fn loom_a_look_for_a_task_that_has_ended_finds_out() {
+        loom::model(|| {
+            let state = Arc::new(State::closed());
+            let stack = Arc::new(Stack(loom::cell::UnsafeCell::new((1, 0))));
+            let queued = Arc::new(AtomicUsize::new(0));
+            let news = Arc::new(AtomicBool::new(false));
+            state.open();
+            // The first task is parked.
+            assert_eq!(state.park(), Parked::Idle);
+            let looker = {
+                let (state, stack, queued) = (state.clone(), stack.clone(), queued.clone());
+                loom::thread::spawn(move || {
+                    if state.inspect() == Look::Taken {
+                        // SAFETY: what loom is to check.
+                        let (id, runs) = stack.0.with(|stack| unsafe { *stack });
+                        assert!(id == 1 && runs == 0 || id == 2);
+                        if state.put_back() == Parked::Notified {
+                            queued.fetch_add(1, AcqRel);
+                        }
+                    }
+                })
+            };
+            // It is woken and ends.
+            if state.wake() == Woken::Schedule {
+                queued.fetch_add(1, AcqRel);
+            }
+            run_until(false, &state, &stack, &queued, || true);
+            // SAFETY: closed, so nobody but us uses it.
+            stack.0.with_mut(|stack| unsafe { *stack = (2, 0) });
+            state.open();
+            let waker = {
+                let (state, news, queued) = (state.clone(), news.clone(), queued.clone());
+                loom::thread::spawn(move || {
+                    news.store(true, Relaxed);
+                    if state.wake() == Woken::Schedule {
+                        queued.fetch_add(1, AcqRel);
+                    }
+                })
+            };
+            run_until(true, &state, &stack, &queued, || news.load(Relaxed));
+            waker.join().unwrap();
+            looker.join().unwrap();
             assert_eq!(queued.load(Acquire), 0);
         });
     }

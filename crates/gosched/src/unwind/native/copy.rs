@@ -1,0 +1,93 @@
+//! A copy of what a parked goroutine stands on.
+
+use crate::fiber::coro::FiberRef;
+use crate::fiber::saved::{Reader, Saved};
+use crate::sys::global::{Mutex, lock};
+use crate::task::TaskRef;
+
+const WORD: usize = size_of::<usize>();
+/// What is copied of a stack: all of one of the default size.
+const MOST_WORDS: usize = (256 << 10) / WORD;
+
+/// Memory of the last copy, for the next. Most of it is never touched.
+static SPARE: Mutex<Option<Vec<usize>>> = Mutex::new(None);
+
+/// Registers, and the stack above the stack pointer.
+#[derive(Debug)]
+pub(super) struct StackCopy {
+    pub(super) saved: Saved,
+    words: Vec<usize>,
+}
+
+impl StackCopy {
+    /// Copies the stack of goroutine `id`, if it is parked on one.
+    pub(super) fn take(task: TaskRef, id: u64) -> Option<Self> {
+        // All that may wait or allocate comes before the look.
+        let reader = Reader::get()?;
+        let mut words = room();
+        let saved = task.inspect(id, || {
+            // One that has not started may have its stack already.
+            let fiber = task.fiber.get().filter(|fiber| fiber.is_busy())?;
+            // SAFETY: the task is parked in the middle of a job on this fiber, and stays so while we look at it.
+            let saved = unsafe { reader.read(fiber) }?;
+            // SAFETY: as above; `read` has checked that the saved stack pointer lies on the fiber's stack.
+            unsafe { copy_words(saved, &mut words) };
+            Some(saved)
+        });
+        Some(Self { saved: saved.flatten()?, words })
+    }
+
+    /// Copies the stack of a suspended fiber.
+    ///
+    /// # Safety
+    ///
+    /// It was suspended in the middle of a job, and nobody resumes it meanwhile.
+    pub(super) unsafe fn of(fiber: FiberRef) -> Option<Self> {
+        let mut words = room();
+        // SAFETY: by the caller's promise.
+        let saved = unsafe { Reader::get()?.read(fiber) }?;
+        // SAFETY: by the caller's promise, and as `read` has checked.
+        unsafe { copy_words(saved, &mut words) };
+        Some(Self { saved, words })
+    }
+
+    /// A word of the stack, by its address there.
+    pub(super) fn read(&self, address: u64) -> Result<u64, ()> {
+        let offset =
+            usize::try_from(address).ok().and_then(|address| address.checked_sub(self.saved.sp)).ok_or(())?;
+        let aligned = offset.is_multiple_of(WORD);
+        self.words.get(offset / WORD).filter(|_| aligned).map(|&word| word as u64).ok_or(())
+    }
+
+    /// Whether the stack was longer than a copy may be.
+    pub(super) fn is_cut(&self) -> bool {
+        self.saved.top - self.saved.sp > self.words.len() * WORD
+    }
+
+    /// Keeps the memory for the next copy.
+    pub(super) fn keep(self) {
+        *lock(&SPARE) = Some(self.words);
+    }
+}
+
+fn room() -> Vec<usize> {
+    let mut words = lock(&SPARE).take().unwrap_or_default();
+    words.clear();
+    words.reserve(MOST_WORDS);
+    words
+}
+
+/// Copies the stack from the stack pointer on, as far as `words` has room.
+///
+/// # Safety
+///
+/// `saved` are the registers of a fiber that stays suspended, and lie on its stack.
+unsafe fn copy_words(saved: Saved, words: &mut Vec<usize>) {
+    let from = std::ptr::with_exposed_provenance::<usize>(saved.sp);
+    let count = ((saved.top - saved.sp) / WORD).min(MOST_WORDS);
+    // Volatile, as a debugger would: the compiler knows nothing of these words. Some were never written, and in some
+    // another thread may be writing (a wait node, a result that the goroutine waits for); those are not addresses of
+    // frames, and a torn one harms nobody.
+    // SAFETY: aligned, and inside the stack, which is mapped; `words` has room, so nothing is allocated here.
+    words.extend((0..count).map(|i| unsafe { from.add(i).read_volatile() }));
+}

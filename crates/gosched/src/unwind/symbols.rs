@@ -1,0 +1,121 @@
+//! Names for addresses, and which of them to show.
+
+use super::{Backtrace, Frame, SHOWN, Trace, native};
+use crate::sys::global::{Mutex, lock};
+use std::collections::HashMap;
+use std::sync::Arc;
+
+/// Backtraces that are remembered: goroutines of a few kinds are many.
+const MOST_TRACES: usize = 1024;
+/// Addresses that are remembered.
+const MOST_ADDRESSES: usize = 1 << 16;
+
+type Calls = Arc<[Arc<Frame>]>;
+
+#[derive(Default)]
+struct Known {
+    calls: HashMap<usize, Calls>,
+    traces: HashMap<Trace, Arc<Backtrace>>,
+    /// The modules this is true of.
+    generation: (u64, u64),
+}
+
+static KNOWN: Mutex<Option<Known>> = Mutex::new(None);
+
+pub(super) fn backtrace_of(trace: &Trace) -> Arc<Backtrace> {
+    let mut known = lock(&KNOWN);
+    let known = known.get_or_insert_default();
+    let generation = native::generation();
+    if known.generation != generation {
+        *known = Known { generation, ..Known::default() };
+    }
+    if let Some(backtrace) = known.traces.get(trace) {
+        return backtrace.clone();
+    }
+    let calls: Vec<Arc<Frame>> =
+        trace.addresses.iter().flat_map(|&address| known.calls_at(address).to_vec()).collect();
+    let backtrace = Arc::new(arrange(&calls, trace.cut));
+    if known.traces.len() >= MOST_TRACES {
+        known.traces.clear();
+    }
+    known.traces.insert(trace.clone(), backtrace.clone());
+    backtrace
+}
+
+impl Known {
+    /// What was called at a return address: the innermost inlined function first.
+    fn calls_at(&mut self, address: usize) -> Calls {
+        if self.calls.len() >= MOST_ADDRESSES {
+            self.calls.clear();
+        }
+        self.calls.entry(address).or_insert_with(|| native::resolve(address).into()).clone()
+    }
+}
+
+/// The user's calls, and the middle left out.
+fn arrange(calls: &[Arc<Frame>], cut: bool) -> Backtrace {
+    let shown = trimmed(calls, cut);
+    let elided = shown.len().saturating_sub(2 * SHOWN);
+    let (innermost, rest) = if elided == 0 { (shown, &[][..]) } else { shown.split_at(SHOWN) };
+    let outermost = rest.get(elided..).unwrap_or_default();
+    Backtrace { innermost: innermost.to_vec(), elided, outermost: outermost.to_vec(), cut }
+}
+
+/// Whose a function is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Owner {
+    User,
+    /// The part of our library that users call.
+    Library,
+    /// What runs goroutines, and what the standard library has in between.
+    Machinery,
+}
+
+/// Without what the library has called after the user's last call, and before the goroutine's function. If nothing were
+/// left (the library has goroutines of its own), the library's own calls stay; without symbols everything does.
+fn trimmed(calls: &[Arc<Frame>], cut: bool) -> &[Arc<Frame>] {
+    for whose in [&[Owner::User][..], &[Owner::User, Owner::Library]] {
+        let is_shown = |call: &Arc<Frame>| whose.contains(&owner(call));
+        let Some(first) = calls.iter().position(is_shown) else { continue };
+        // The outer end of a stack that was cut is not the beginning of the goroutine.
+        let last = if cut { calls.len() - 1 } else { calls.iter().rposition(is_shown).unwrap_or(first) };
+        return &calls[first..=last];
+    }
+    calls
+}
+
+fn owner(call: &Frame) -> Owner {
+    let Some(function) = call.function.as_deref() else { return Owner::Machinery };
+    // The compiler's adapters around closures: the closure has a line of its own.
+    if function.starts_with('<') && function.contains(" as core::ops::function::Fn") {
+        return Owner::Machinery;
+    }
+    let path = path_of(function);
+    // Without type arguments, which may be anybody's.
+    let path = path.split(['<', ' ']).next().unwrap_or_default();
+    let mut segments = path.split("::");
+    match (segments.next(), segments.next()) {
+        #[cfg(test)]
+        (Some("gosched"), _) if path.contains("::tests::") => Owner::User,
+        (Some("gosched"), Some("wait" | "fiber" | "task" | "scheduler" | "sys")) => Owner::Machinery,
+        (Some("gosched" | "lock_api"), _) => Owner::Library,
+        (Some("corosensei" | "core" | "alloc" | "std" | "fn"), _) => Owner::Machinery,
+        (Some("__rust_try" | "rust_try"), _) => Owner::Machinery,
+        _ => Owner::User,
+    }
+}
+
+/// The path in `<&mut path::Type as path::Trait>::method`, or the whole of a plain one.
+fn path_of(function: &str) -> &str {
+    let mut path = function;
+    loop {
+        let bare = path.trim_start_matches(['<', '&', '*', '(', '[', ' ']);
+        let bare = ["mut ", "const ", "dyn "].iter().find_map(|word| bare.strip_prefix(word)).unwrap_or(bare);
+        if bare.len() == path.len() {
+            break;
+        }
+        path = bare;
+    }
+    // `fn(..) -> ..` is a type too.
+    if path.starts_with("fn(") { "fn" } else { path }
+}
