@@ -8,7 +8,7 @@
 //!    long.
 //!
 //! 1 and 2 make a [`Trace`], some hundred bytes; 3 is slow and done once for goroutines with the same trace. All of it
-//! runs on ordinary stacks of some 64 KiB, allocates, and takes locks: nothing for signal handlers.
+//! allocates and takes locks: nothing for signal handlers.
 //!
 //! Linux on x86-64 and AArch64. Elsewhere, with the threads backend, and if the self-test fails that unwinds a fiber with
 //! known functions (`probe`), there are no frames.
@@ -63,10 +63,16 @@ pub(crate) struct Backtrace {
     pub(crate) cut: bool,
 }
 
-/// Where the goroutine `id` is parked. `None` if `task` is not that goroutine any more, if it is running or about to, if
-/// it is parked without a stack (a future between two polls), or where there are no backtraces.
+/// Looks at the goroutine `id`: what `header` reads of its header, and where it is parked, both at the same moment. `None`
+/// if `task` is not that goroutine any more, or if it is running or about to; no trace if it is parked without a stack (a
+/// future between two polls), or where there are no backtraces. `header` must be short, as [`TaskRef::inspect`] says.
+pub(crate) fn look<R>(task: TaskRef, id: u64, header: impl FnOnce() -> R) -> Option<(R, Option<Trace>)> {
+    native::look(task, id, header)
+}
+
+/// Where the goroutine `id` is parked, if it is parked on a stack.
 pub(crate) fn frames(task: TaskRef, id: u64) -> Option<Trace> {
-    native::frames(task, id)
+    look(task, id, || ())?.1
 }
 
 /// Names the calls of a trace. Slow for addresses it has not seen: it reads the program's debug information.

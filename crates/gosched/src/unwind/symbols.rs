@@ -119,3 +119,79 @@ fn path_of(function: &str) -> &str {
     // `fn(..) -> ..` is a type too.
     if path.starts_with("fn(") { "fn" } else { path }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn call(function: &str) -> Arc<Frame> {
+        let function = Some(function.into()).filter(|_| !function.is_empty());
+        Arc::new(Frame { function, file: None, line: None, column: None, address: 1 })
+    }
+
+    fn shown(functions: &[&str], cut: bool) -> Vec<String> {
+        let calls: Vec<_> = functions.iter().map(|function| call(function)).collect();
+        trimmed(&calls, cut).iter().map(|call| call.function.as_deref().unwrap_or("?").to_owned()).collect()
+    }
+
+    #[test]
+    fn functions_belong_to_their_crate_however_the_compiler_writes_them() {
+        for (function, whose) in [
+            ("user::work::{{closure}}", Owner::User),
+            ("<user::Job as core::future::future::Future>::poll", Owner::User),
+            ("<&mut user::Job as std::io::Read>::read", Owner::User),
+            ("gosched_http::serve", Owner::User),
+            ("main", Owner::User),
+            ("gosched::chan::receiver::Receiver<T>::recv", Owner::Library),
+            ("<gosched::chan::receiver::Receiver<user::Job>>::recv", Owner::Library),
+            ("<lock_api::mutex::Mutex<gosched::sync::raw_mutex::RawMutex, u32>>::lock", Owner::Library),
+            ("gosched::wait::block::wait_for::<user::Job>", Owner::Machinery),
+            ("gosched::wait::block::wait_for::<gosched::unwind::tests::Job>", Owner::Machinery),
+            ("<*const dyn core::any::Any as alloc::borrow::ToOwned>::x", Owner::Machinery),
+            ("<user::main::{closure#0} as core::ops::function::FnOnce<()>>::call_once", Owner::Machinery),
+            ("<fn(u32) -> u32 as user::Trait>::call", Owner::Machinery),
+            ("std::panicking::catch_unwind::do_call", Owner::Machinery),
+            ("__rust_try", Owner::Machinery),
+            ("", Owner::Machinery),
+        ] {
+            assert_eq!(owner(&call(function)), whose, "{function}");
+        }
+    }
+
+    #[test]
+    fn what_is_the_librarys_is_left_out_at_both_ends_only() {
+        let calls = [
+            "gosched::wait::x",
+            "gosched::chan::x",
+            "user::a",
+            "core::x",
+            "gosched::sync::once",
+            "user::b",
+            "std::x",
+            "gosched::task::x",
+        ];
+        assert_eq!(shown(&calls, false), calls[2..6]);
+        // Further calls of the user may follow beyond the cut.
+        assert_eq!(shown(&calls, true), calls[2..]);
+        // A goroutine of the library's own.
+        let calls = ["corosensei::x", "gosched::wait::x", "gosched::pipeline::x", "std::x"];
+        assert_eq!(shown(&calls, false), calls[2..3]);
+        // No symbols.
+        assert_eq!(shown(&["", ""], false), ["?", "?"]);
+        assert!(shown(&[], false).is_empty());
+    }
+
+    #[test]
+    fn a_hundred_calls_are_shown_and_the_rest_counted() {
+        for (count, elided) in [(0, 0), (1, 0), (99, 0), (100, 0), (101, 1), (250, 150)] {
+            let calls: Vec<_> = (0..count).map(|i| call(&format!("user::f{i}"))).collect();
+            let backtrace = arrange(&calls, false);
+            assert_eq!(backtrace.elided, elided);
+            let shown: Vec<_> = backtrace.innermost.iter().chain(&backtrace.outermost).cloned().collect();
+            assert_eq!(shown.len() + elided, count);
+            assert_eq!(shown.first(), calls.first());
+            assert_eq!(shown.last(), calls.last());
+            assert!(elided == 0 || backtrace.innermost.len() == SHOWN);
+        }
+    }
+}

@@ -1,6 +1,6 @@
 //! What a dump will show of parked goroutines. (Functions in modules named `tests` count as the user's.)
 
-use super::{Backtrace, Frame, SHOWN, Trace, frames, symbolise};
+use super::{Backtrace, Frame, SHOWN, Trace, frames, look, symbolise};
 use crate::chan::{Receiver, Sender, bounded};
 use crate::fiber::stack;
 use crate::goroutine::Builder;
@@ -8,7 +8,7 @@ use crate::runtime::Runtime;
 use crate::sync::Mutex;
 use crate::task::TaskRef;
 use crate::task::current::current_task;
-use crate::{go, select, wait};
+use crate::{WaitReason, go, select, wait};
 use corosensei::{Coroutine, Yielder};
 use std::future::{Future, poll_fn};
 use std::hint::black_box;
@@ -255,7 +255,9 @@ fn U03_nothing_is_shown_of_what_is_not_parked_on_a_stack() {
     let runtime = Runtime::builder().workers(1).os_threads().build().unwrap();
     let (tx, rx) = bounded::<u32>(0);
     let (target, handle) = start(&runtime, move || first(&rx));
-    until(|| target.0.state.is_idle().then_some(()));
+    let reason = || target.0.reason.get();
+    let looked = until(|| look(target.0, target.1, reason));
+    assert_eq!(looked, (WaitReason::ChanReceive as u8, None), "parked, and without a stack to look at");
     assert_eq!(frames(target.0, target.1), None);
     drop(tx);
     handle.join().unwrap();
@@ -266,7 +268,8 @@ fn U03_a_header_that_serves_another_goroutine_is_not_taken_for_the_first() {
     for runtime in runtimes() {
         let (tx, rx) = bounded::<u32>(0);
         let (target, handle) = start(&runtime, move || first(&rx));
-        target.trace();
+        let (reason, trace) = until(|| look(target.0, target.1, || target.0.reason.get()));
+        assert_eq!((reason, trace.is_some()), (WaitReason::ChanReceive as u8, true));
         assert_eq!(frames(target.0, target.1 + 1), None);
         // It was left as it was.
         target.trace();

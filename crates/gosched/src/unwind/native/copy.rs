@@ -20,21 +20,30 @@ pub(super) struct StackCopy {
 }
 
 impl StackCopy {
-    /// Copies the stack of goroutine `id`, if it is parked on one.
-    pub(super) fn take(task: TaskRef, id: u64) -> Option<Self> {
+    /// Looks at goroutine `id`, if it is parked: with what `header` reads meanwhile, and a copy of its stack if it is
+    /// parked on one.
+    pub(super) fn take<R>(task: TaskRef, id: u64, header: impl FnOnce() -> R) -> Option<(R, Option<Self>)> {
         // All that may wait or allocate comes before the look.
-        let reader = Reader::get()?;
+        let reader = Reader::get();
         let mut words = room();
-        let saved = task.inspect(id, || {
+        let looked = task.inspect(id, || {
             // One that has not started may have its stack already.
-            let fiber = task.fiber.get().filter(|fiber| fiber.is_busy())?;
+            let fiber = task.fiber.get().filter(|fiber| fiber.is_busy());
             // SAFETY: the task is parked in the middle of a job on this fiber, and stays so while we look at it.
-            let saved = unsafe { reader.read(fiber) }?;
-            // SAFETY: as above; `read` has checked that the saved stack pointer lies on the fiber's stack.
-            unsafe { copy_words(saved, &mut words) };
-            Some(saved)
+            let saved = fiber.zip(reader).and_then(|(fiber, reader)| unsafe { reader.read(fiber) });
+            if let Some(saved) = saved {
+                // SAFETY: as above; `read` has checked that the saved stack pointer lies on the fiber's stack.
+                unsafe { copy_words(saved, &mut words) };
+            }
+            (header(), saved)
         });
-        Some(Self { saved: saved.flatten()?, words })
+        match looked {
+            Some((header, Some(saved))) => Some((header, Some(Self { saved, words }))),
+            other => {
+                keep(words);
+                other.map(|(header, _)| (header, None))
+            }
+        }
     }
 
     /// Copies the stack of a suspended fiber.
@@ -43,9 +52,9 @@ impl StackCopy {
     ///
     /// It was suspended in the middle of a job, and nobody resumes it meanwhile.
     pub(super) unsafe fn of(fiber: FiberRef) -> Option<Self> {
-        let mut words = room();
         // SAFETY: by the caller's promise.
         let saved = unsafe { Reader::get()?.read(fiber) }?;
+        let mut words = room();
         // SAFETY: by the caller's promise, and as `read` has checked.
         unsafe { copy_words(saved, &mut words) };
         Some(Self { saved, words })
@@ -66,7 +75,7 @@ impl StackCopy {
 
     /// Keeps the memory for the next copy.
     pub(super) fn keep(self) {
-        *lock(&SPARE) = Some(self.words);
+        keep(self.words);
     }
 }
 
@@ -75,6 +84,10 @@ fn room() -> Vec<usize> {
     words.clear();
     words.reserve(MOST_WORDS);
     words
+}
+
+fn keep(words: Vec<usize>) {
+    *lock(&SPARE) = Some(words);
 }
 
 /// Copies the stack from the stack pointer on, as far as `words` has room.

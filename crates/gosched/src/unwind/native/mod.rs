@@ -11,14 +11,17 @@ use copy::StackCopy;
 pub(super) use modules::generation;
 use std::sync::Arc;
 
-pub(super) fn frames(task: TaskRef, id: u64) -> Option<Trace> {
+pub(super) fn look<R>(task: TaskRef, id: u64, header: impl FnOnce() -> R) -> Option<(R, Option<Trace>)> {
     if !probe::works() {
-        return None;
+        return Some((task.inspect(id, header)?, None));
     }
-    let copy = StackCopy::take(task, id)?;
-    let trace = walk::trace(&copy);
-    copy.keep();
-    trace
+    let (header, copy) = StackCopy::take(task, id, header)?;
+    let trace = copy.map(|copy| {
+        let trace = walk::trace(&copy);
+        copy.keep();
+        trace
+    });
+    Some((header, trace))
 }
 
 /// The calls at a return address, the innermost inlined one first.

@@ -31,7 +31,7 @@ fn attempt() -> Option<bool> {
     debug_assert!(!ended);
     // SAFETY: it was suspended just now, in the middle of its job.
     let copy = unsafe { StackCopy::of(fiber) };
-    let trace = copy.and_then(|copy| walk::trace(&copy));
+    let trace = copy.map(|copy| walk::trace(&copy));
     // SAFETY: as above. This time it ends, and the reference is not used again.
     unsafe {
         let ended = fiber.resume(std::ptr::null_mut(), std::ptr::null());

@@ -22,13 +22,14 @@ struct Walker {
 static WALKER: Mutex<Option<Walker>> = Mutex::new(None);
 
 /// The calls on a copied stack.
-pub(super) fn trace(copy: &StackCopy) -> Option<Trace> {
+pub(super) fn trace(copy: &StackCopy) -> Trace {
     let mut walker = lock(&WALKER);
     let generation = modules::generation();
-    if walker.as_ref().is_none_or(|walker| walker.generation != generation) {
-        *walker = Some(Walker::load(generation));
-    }
-    walker.as_mut()?.walk(copy)
+    let walker = match &mut *walker {
+        Some(walker) if walker.generation == generation => walker,
+        stale => stale.insert(Walker::load(generation)),
+    };
+    walker.walk(copy)
 }
 
 impl Walker {
@@ -39,7 +40,7 @@ impl Walker {
     }
 
     /// From the switch outwards, until the fiber's bottom, or as far as the tables and the copy reach.
-    fn walk(&mut self, copy: &StackCopy) -> Option<Trace> {
+    fn walk(&mut self, copy: &StackCopy) -> Trace {
         let saved = copy.saved;
         let mut regs = registers(copy);
         let mut at = FrameAddress::from_instruction_pointer(saved.ip as u64);
@@ -57,7 +58,7 @@ impl Walker {
             addresses.push(address as usize);
         }
         let cut = !whole && (copy.is_cut() || addresses.len() == MOST);
-        Some(Trace { addresses: addresses.into(), cut })
+        Trace { addresses: addresses.into(), cut }
     }
 }
 
