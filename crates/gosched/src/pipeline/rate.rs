@@ -24,7 +24,7 @@ pub use sometimes::Sometimes;
 
 use crate::context::{Context, ContextWait};
 use crate::sys::global::{Mutex, lock};
-use crate::time::{Sleep, sleep_until_async};
+use crate::time::{Sleep, now, sleep_until_async};
 use crate::wait::{WaitReason, wait_for};
 use std::fmt;
 use std::future::Future;
@@ -91,8 +91,8 @@ impl Limit {
 /// waits until then. Reservations are served in the order in which they were made; through them the number of tokens
 /// may be negative.
 ///
-/// The methods whose names end in `_at` are given the time. A time before one that was given earlier adds no
-/// tokens.
+/// The time is that of [`time::now`](crate::time::now), by which its waits sleep, too; the methods whose names end in
+/// `_at` are given it. A time before one that was given earlier adds no tokens.
 ///
 /// Share it by reference or in an `Arc`; goroutines and threads may use it at once.
 ///
@@ -229,7 +229,7 @@ impl Limiter {
     pub fn allow_n(&self, n: usize) -> bool {
         let mut bucket = lock(&self.bucket);
         // The time is asked for under the lock here and below, so that it does not go back between two callers.
-        bucket.reserve(Instant::now(), n, Duration::ZERO).is_some()
+        bucket.reserve(now(), n, Duration::ZERO).is_some()
     }
 
     /// Whether `n` events may happen at `now`.
@@ -282,7 +282,7 @@ impl Limiter {
     /// In Go: `ReserveN` with the time of now.
     pub fn reserve_n(&self, n: usize) -> Reservation<'_> {
         let mut bucket = lock(&self.bucket);
-        Reservation { limiter: self, granted: bucket.reserve(Instant::now(), n, Duration::MAX) }
+        Reservation { limiter: self, granted: bucket.reserve(now(), n, Duration::MAX) }
     }
 
     /// The same at `now`.
@@ -375,7 +375,7 @@ impl Limiter {
     /// In Go: `Tokens`.
     pub fn tokens(&self) -> f64 {
         let bucket = lock(&self.bucket);
-        bucket.at(Instant::now())
+        bucket.at(now())
     }
 
     /// The tokens at `now`.
@@ -412,7 +412,7 @@ impl Limiter {
     ///
     /// In Go: `SetLimit`.
     pub fn set_limit(&self, limit: Limit) {
-        lock(&self.bucket).set_limit(Instant::now(), limit);
+        lock(&self.bucket).set_limit(now(), limit);
     }
 
     /// The same at `now`.
@@ -426,7 +426,7 @@ impl Limiter {
     ///
     /// In Go: `SetBurst`.
     pub fn set_burst(&self, burst: usize) {
-        lock(&self.bucket).set_burst(Instant::now(), burst);
+        lock(&self.bucket).set_burst(now(), burst);
     }
 
     /// The same at `now`.
@@ -449,7 +449,7 @@ impl Limiter {
         }
         let deadline = ctx.deadline();
         bucket = lock(&self.bucket);
-        let now = Instant::now();
+        let now = now();
         let patience = deadline.map_or(Duration::MAX, |at| at.saturating_duration_since(now));
         bucket.reserve(now, n, patience).ok_or(WaitError::ExceedsDeadline { n })
     }
@@ -468,7 +468,7 @@ impl fmt::Debug for Limiter {
         f.debug_struct("Limiter")
             .field("limit", &bucket.limit)
             .field("burst", &bucket.burst)
-            .field("tokens", &bucket.at(Instant::now()))
+            .field("tokens", &bucket.at(now()))
             .finish()
     }
 }
@@ -509,7 +509,7 @@ impl Future for LimiterWait<'_> {
         let this = &mut *self;
         if this.waiting.is_none() {
             let granted = this.limiter.reserve_for(this.ctx, this.n)?;
-            if granted.at.is_some_and(|at| at <= Instant::now()) {
+            if granted.at.is_some_and(|at| at <= now()) {
                 return Poll::Ready(Ok(()));
             }
             let sleep = Forever(granted.at.map(sleep_until_async));
@@ -533,7 +533,7 @@ impl LimiterWait<'_> {
     fn give_back(&mut self) {
         if let Some((granted, waiting)) = self.waiting.take() {
             drop(waiting);
-            lock(&self.limiter.bucket).restore(Instant::now(), &granted);
+            lock(&self.limiter.bucket).restore(now(), &granted);
         }
     }
 }

@@ -7,12 +7,13 @@ use crate::sync::WaitGroup;
 use crate::sys::global::{Mutex, lock};
 use crate::sys::threads::discard_payload;
 use crate::task::report::untold_panic;
+use crate::time::now;
 use crate::wait::{WaitReason, wait_deadline, wait_for};
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::pin;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// The numbers of a [`WorkerPool`](super::WorkerPool) at one moment.
 ///
@@ -193,12 +194,16 @@ impl Shared {
             return Ok(task);
         }
         if self.ctx.err().is_some() {
+            if lock(&self.counts).stats.queued == 0 {
+                // To go at once: a clock that is moved by hand may stand still for ever.
+                return Err(RecvTimeoutError::Timeout);
+            }
             // What is queued is dropped; and somebody may be just about to queue something, or to give that up.
             return self.jobs.recv_timeout(Duration::from_millis(1));
         }
         // Fewer than the least stay for ever; and so does one who becomes one of them while he waits.
         let may_retire = lock(&self.counts).stats.workers > self.min;
-        let deadline = may_retire.then(|| Instant::now().checked_add(self.idle_limit)).flatten();
+        let deadline = may_retire.then(|| now().checked_add(self.idle_limit)).flatten();
         let job = pin!(self.ctx.wait_async(self.jobs.recv_async()));
         let received = match deadline {
             Some(deadline) => wait_deadline(WaitReason::ChanReceive, job, deadline),

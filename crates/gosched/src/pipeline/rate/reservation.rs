@@ -2,6 +2,7 @@
 
 use super::{Granted, Limiter};
 use crate::sys::global::lock;
+use crate::time::now;
 use std::time::{Duration, Instant};
 
 /// Tokens that were taken in advance; from [`Limiter::reserve`].
@@ -39,7 +40,7 @@ impl Reservation<'_> {
     ///
     /// In Go: `Delay`.
     pub fn delay(&self) -> Duration {
-        self.delay_from(Instant::now())
+        self.delay_from(now())
     }
 
     /// How long to wait from `now` on.
@@ -69,7 +70,7 @@ impl Reservation<'_> {
     ///
     /// In Go: `Cancel`.
     pub fn cancel(self) {
-        self.cancel_at(Instant::now());
+        self.cancel_at(now());
     }
 
     /// The same at `now`.

@@ -1,6 +1,7 @@
 //! Doing something now and then.
 
 use crate::sync::Mutex;
+use crate::time::now;
 use std::fmt;
 use std::time::{Duration, Instant};
 
@@ -89,10 +90,11 @@ impl Sometimes {
         let is_due = calls == 0
             || calls < self.first
             || (self.every > 0 && calls.is_multiple_of(self.every))
-            || (!self.interval.is_zero() && state.last.is_none_or(|last| last.elapsed() >= self.interval));
+            || (!self.interval.is_zero()
+                && state.last.is_none_or(|last| now().saturating_duration_since(last) >= self.interval));
         if is_due {
             f();
-            state.last = Some(Instant::now());
+            state.last = Some(now());
         }
         state.calls += 1;
     }
