@@ -6,6 +6,7 @@ mod describe;
 mod handle;
 mod main;
 
+pub use crate::task::panics::GoroutinePanic;
 pub use builder::Builder;
 pub use handle::{EnterGuard, Handle};
 

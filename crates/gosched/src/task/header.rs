@@ -2,6 +2,7 @@
 
 use super::body::VTable;
 use super::join::JoinSlot;
+use super::panics::OnPanic;
 use super::state::State;
 use crate::clock::Timers;
 use crate::fiber::coro::FiberRef;
@@ -30,6 +31,9 @@ pub(crate) trait Schedule: Send + Sync {
 
     /// How many goroutines of this runtime have not ended.
     fn live(&self) -> usize;
+
+    /// What is to be done when a panic ends one of its goroutines.
+    fn on_panic(&self) -> &OnPanic;
 
     /// What its tasks point at.
     fn anchor(&self) -> *const Anchor;
@@ -93,6 +97,8 @@ pub(crate) const NO_HOME: u32 = u32::MAX;
 pub(crate) struct Extra {
     pub(crate) name: Option<Arc<str>>,
     pub(crate) locals: Option<Box<dyn std::any::Any + Send>>,
+    /// Its panic has been told to the runtime's hook.
+    pub(crate) told: bool,
 }
 
 /// Words of body or output that fit into the header.

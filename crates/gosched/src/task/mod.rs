@@ -25,6 +25,8 @@ pub(crate) mod header;
 #[cfg(any(not(loom), test))]
 pub(crate) mod join;
 #[cfg(not(loom))]
+pub(crate) mod panics;
+#[cfg(not(loom))]
 pub(crate) mod pool;
 #[cfg(not(loom))]
 pub(crate) mod report;

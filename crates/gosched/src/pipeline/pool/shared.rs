@@ -6,11 +6,11 @@ use crate::spawn::go;
 use crate::sync::WaitGroup;
 use crate::sys::global::{Mutex, lock};
 use crate::sys::threads::discard_payload;
+use crate::task::panics::catch_uncaught;
 use crate::task::report::untold_panic;
 use crate::time::now;
 use crate::wait::{WaitReason, wait_deadline, wait_for};
 use std::any::Any;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -118,10 +118,10 @@ impl Task {
         self.account.set(Stage::Running);
         let shared = self.account.shared.clone();
         // A job that is not wanted any more, or a result that nobody wants, is dropped here: users' destructors.
-        let ran = catch_unwind(AssertUnwindSafe(|| {
+        let ran = catch_uncaught(|| {
             let run = self.run.take().expect("a task runs once");
             if shared.ctx.err().is_none() { Some(run(&shared)) } else { None }
-        }));
+        });
         match ran {
             Ok(Some(ended)) => self.account.set(Stage::Ended(ended)),
             Ok(None) => self.account.set(Stage::New),
