@@ -159,7 +159,7 @@ fn R05_a_cancelled_reservation_returns_what_later_ones_do_not_build_on() {
     let _ = limiter.reserve_n_at(t[0], 4);
     let (a, b) = (limiter.reserve_n_at(t[0], 3), limiter.reserve_n_at(t[0], 1));
     a.cancel_at(t[0]);
-    b.clone().cancel_at(t[0]);
+    b.cancel_at(t[0]);
     assert_eq!(delay_after(&limiter, 0, 1), 2.0);
 }
 

@@ -353,6 +353,12 @@ impl<T> Chan<T> {
         Self::add(&self.receivers);
     }
 
+    /// Whether there are several receivers.
+    pub(super) fn has_several_receivers(&self) -> bool {
+        // Acquire: pairs with the release of the last handles to have made or dropped one.
+        self.receivers.load(Ordering::Acquire) > 1
+    }
+
     fn add(count: &AtomicUsize) {
         // Relaxed: the handle that is being cloned keeps the channel.
         if count.fetch_add(1, Ordering::Relaxed) > isize::MAX as usize {

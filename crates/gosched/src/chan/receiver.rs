@@ -297,6 +297,18 @@ impl<T> Receiver<T> {
         }
     }
 
+    /// Whether there is another receiver of the channel, which has senders.
+    pub(crate) fn has_clones(&self) -> bool {
+        self.chan().is_some_and(Chan::has_several_receivers)
+    }
+
+    /// Receives a message if there is one that nobody has to make first; never waits. `None` says nothing of the end.
+    pub(crate) fn take_now(&self) -> Option<T> {
+        let mut value = None;
+        let _ = self.chan()?.try_take(&mut value);
+        value
+    }
+
     /// Receives a message; the future waits for it.
     ///
     /// In goroutines, on threads and in async tasks of any executor alike.

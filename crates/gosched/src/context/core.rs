@@ -10,9 +10,9 @@
 //! ```
 //!
 //! A core lives as long as somebody can see it (its node) or can still cancel it to some effect: its parent
-//! holds it, and its timer does. A core that nobody sees any more, and below which nobody waits to be told,
-//! leaves its parent and gives up its timer ([`Core::release`]); so a context that is merely dropped costs
-//! nothing later. Upward there are weak references only, hence no cycles.
+//! holds it, and its timer does. A core that nobody sees any more, not even by a clone of its channel, and below which
+//! nobody waits to be told, leaves its parent and gives up its timer ([`Core::release`]); so a context that is merely
+//! dropped costs nothing later. Upward there are weak references only, hence no cycles.
 //!
 //! # Cancelling
 //!
@@ -30,6 +30,7 @@ use super::error::{Cause, ContextError, Reason};
 use crate::chan::{Receiver, Sender, bounded};
 use crate::clock::TimerKey;
 use crate::clock::driver::fallback;
+use crate::clock::manual::{self, Manual};
 use crate::sys::global::{Mutex, OnceLock, lock};
 use crate::sys::threads::discard_payload;
 use std::convert::Infallible;
@@ -67,7 +68,7 @@ struct State {
     cause: Option<Cause>,
     /// Its own entry with the parent.
     key: Option<Key>,
-    timer: Option<TimerKey>,
+    timer: Option<Alarm>,
     /// Whether its node is there, so that somebody may look at it.
     seen: bool,
 }
@@ -79,17 +80,27 @@ enum Phase {
 }
 
 impl State {
-    /// Nobody sees it, and nobody below it is to be told.
-    fn is_idle(&self) -> bool {
+    /// Nobody below it is to be told, and it has no node.
+    fn is_unseen(&self) -> bool {
         !self.seen && matches!(&self.phase, Phase::Open(entries) if entries.len() == 0)
     }
 }
 
+/// The timer of a deadline.
+enum Alarm {
+    Machine(TimerKey),
+    /// With the clock by which the goroutine, or the thread, went that made the context. Weak, since that clock's store
+    /// holds the core.
+    ByHand(Weak<Manual>, TimerKey),
+}
+
 /// Takes a timer off, outside of any lock: its waker is dropped.
-fn take_off(timer: Option<TimerKey>) {
-    if let Some(timer) = timer {
-        drop(fallback().cancel(timer));
-    }
+fn take_off(timer: Option<Alarm>) {
+    drop(match timer {
+        None => None,
+        Some(Alarm::Machine(key)) => fallback().cancel(key),
+        Some(Alarm::ByHand(clock, key)) => clock.upgrade().and_then(|clock| clock.cancel(key)),
+    });
 }
 
 /// A core that is done, whose children are to be visited.
@@ -132,18 +143,29 @@ impl Core {
         if super::now() >= at {
             return self.expire();
         }
-        // The process's timer thread, not the runtime's timers: a context may outlive its runtime, and must end
-        // in time also when all workers are busy and ask it whether they may stop.
-        let timer = fallback().insert(at, Waker::from(self.clone())).unwrap_or_else(|error| {
-            self.cancel(&Reason::CANCELED);
-            panic!("the timer thread cannot be started: {error}")
-        });
+        let (clock, waker) = (manual::here(), Waker::from(self.clone()));
+        let timer = match &clock {
+            Some(clock) => Alarm::ByHand(Arc::downgrade(clock), clock.insert(at, waker)),
+            // The process's timer thread, not the runtime's timers: a context may outlive its runtime, and must end
+            // in time also when all workers are busy and ask it whether they may stop.
+            None => match fallback().insert(at, waker) {
+                Ok(key) => Alarm::Machine(key),
+                Err(error) => {
+                    self.cancel(&Reason::CANCELED);
+                    panic!("the timer thread cannot be started: {error}")
+                }
+            },
+        };
         let mut state = lock(&self.state);
-        if matches!(state.phase, Phase::Open(_)) {
-            state.timer = Some(timer);
-        } else {
-            drop(state);
-            take_off(Some(timer));
+        let unneeded = match state.phase {
+            Phase::Open(_) => state.timer.replace(timer),
+            _ => Some(timer),
+        };
+        drop(state);
+        take_off(unneeded);
+        // That time may have come meanwhile.
+        if let Some(clock) = clock {
+            clock.fire();
         }
     }
 
@@ -239,7 +261,7 @@ impl Core {
         let mut state = lock(&self.state);
         let Phase::Open(entries) = &mut state.phase else { return (None, None) };
         let entry = entries.remove(key);
-        if !state.is_idle() {
+        if !self.is_idle(&state) {
             return (entry, None);
         }
         let (timer, own_key) = (state.timer.take(), state.key.take());
@@ -260,11 +282,22 @@ impl Core {
         }
     }
 
+    /// Nobody needs it: there is no node, nobody below it, and no clone of its channel.
+    fn is_idle(&self, state: &State) -> bool {
+        state.is_unseen() && !self.is_watched()
+    }
+
+    /// Whether somebody has a clone of the channel. If nobody has, and there is no node, nobody can make one. Nobody tells
+    /// us when it is dropped: a core without a node that is watched stays with its parent until either ends.
+    fn is_watched(&self) -> bool {
+        self.done.get().is_some_and(|done| done.rx.has_clones())
+    }
+
     /// Its node has gone.
     pub(super) fn release(&self) {
         let mut state = lock(&self.state);
         state.seen = false;
-        if !state.is_idle() {
+        if !self.is_idle(&state) {
             return;
         }
         let (timer, key) = (state.timer.take(), state.key.take());
@@ -357,6 +390,14 @@ impl Wake for Core {
 
 impl Drop for Core {
     fn drop(&mut self) {
+        if self.peek().is_none()
+            && self.is_watched()
+            && let Some(done) = self.done.take()
+        {
+            // Nobody can end it any more, and to those who have a clone of the channel it must not look done. It costs
+            // the channel's memory.
+            mem::forget(done.tx);
+        }
         // Nobody can see or cancel what is below any more. A loop: trees may be deep.
         let mut below = Vec::new();
         let mut phase = mem::replace(&mut lock(&self.state).phase, Phase::Over);

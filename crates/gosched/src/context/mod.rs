@@ -54,8 +54,8 @@
 //! - When a cancel returns, everything derived is done: `done()` is closed, `err()` is set (X13).
 //! - `err()` is set if and only if `done()` is closed; neither changes any more (X14, X15).
 //! - What was done before the cancel is seen by whoever sees the context done.
-//! - Nothing here costs a goroutine; a deadline is one entry in the process's timers, and goes with its context
-//!   (X17, X18, X22). A child that has ended, or that nobody uses any more, is gone from its parent at once.
+//! - Nothing here costs a goroutine; a deadline is one entry in the process's timers (or with the
+//!   [clock](crate::time::clock) by which whoever sets it goes), and goes with its context (X17, X18, X22). A child that has ended, or that nobody uses any more, is gone from its parent at once.
 //! - Cancelling a tree of any size or depth needs little stack, and waits for nobody.
 //!
 //! In Go: package `context`.
@@ -366,7 +366,8 @@ impl Context {
     }
 
     /// A channel that is closed when the context is done: receive from it, in a `select!` for instance. Nothing is
-    /// ever sent on it. That of a context which is never done is [`never()`]. It is always the same channel.
+    /// ever sent on it. That of a context which is never done is [`never()`]. It is always the same channel. A clone of it
+    /// may outlive the context's handles: it is closed when the context would be done.
     ///
     /// ```
     /// use gosched::{chan, context::Context, go, select};

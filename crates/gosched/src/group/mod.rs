@@ -87,17 +87,18 @@ impl<E> Shared<E> {
 
     /// Runs a goroutine's function and takes note of how it ends. A panic is passed on.
     fn run(&self, f: impl FnOnce() -> Result<(), E>) {
-        match catch_unwind(AssertUnwindSafe(f)) {
-            Ok(Ok(())) => {}
-            Ok(Err(error)) => self.failed(error),
-            Err(payload) => {
-                if let Some(context) = &self.context
-                    && !payload.is::<Goexit>()
-                {
-                    context.canceller.cancel_cause("a goroutine of the group panicked");
-                }
-                resume_unwind(payload);
+        // With the making of the cause, which is the user's code too.
+        let ran = catch_unwind(AssertUnwindSafe(|| match f() {
+            Ok(()) => {}
+            Err(error) => self.failed(error),
+        }));
+        if let Err(payload) = ran {
+            if let Some(context) = &self.context
+                && !payload.is::<Goexit>()
+            {
+                context.canceller.cancel_cause("a goroutine of the group panicked");
             }
+            resume_unwind(payload);
         }
     }
 
@@ -111,7 +112,9 @@ impl<E> Shared<E> {
         *failure = Failure::Decided;
         drop(failure);
         let cause = self.context.as_ref().map(|context| (&context.canceller, (context.to_cause)(&error)));
-        *lock(&self.failure) = Failure::Error(error);
+        let before = std::mem::replace(&mut *lock(&self.failure), Failure::Error(error));
+        // A wait that ended meanwhile may have let another be the first: a user's value, dropped after the lock.
+        drop(before);
         // Kept before anybody is told.
         if let Some((canceller, cause)) = cause {
             canceller.cancel_cause(cause);

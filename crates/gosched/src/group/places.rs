@@ -1,6 +1,8 @@
 //! The limit of a group: places, given away first come first served.
 
 use crate::sys::global::{Mutex, lock};
+use crate::wait::queue::wake_quietly;
+use crate::wait::waiter::Wakes;
 use std::collections::BTreeMap;
 use std::future::Future;
 use std::pin::Pin;
@@ -43,7 +45,8 @@ impl Places {
 
     /// Sets the limit, or says how many places are taken.
     pub(super) fn set_limit(&self, limit: Option<usize>) -> Result<(), usize> {
-        let mut admitted = Vec::new();
+        // Wakes all of them, also behind one whose waker, being foreign, panics.
+        let mut admitted = Wakes::new();
         let mut state = lock(&self.state);
         if state.active > 0 {
             return Err(state.active);
@@ -53,10 +56,10 @@ impl Places {
             && let Some((_, waker)) = state.waiting.pop_first()
         {
             state.active += 1;
-            admitted.push(waker);
+            admitted.push(Some(waker));
         }
         drop(state);
-        admitted.into_iter().for_each(Waker::wake);
+        admitted.wake();
         Ok(())
     }
 
@@ -84,7 +87,8 @@ impl Places {
             return;
         };
         drop(state);
-        waker.wake();
+        // Places are given back while goroutines unwind, too; and a foreign waker's panic is not theirs.
+        wake_quietly(Some(waker));
     }
 }
 

@@ -1,6 +1,6 @@
 //! What stands between two stages: a sender, and the context of its goroutine.
 
-use crate::chan::{self, Receiver, Sender, TryRecvError, TrySendError};
+use crate::chan::{self, Receiver, Sender, TrySendError};
 use crate::context::Context;
 use crate::spawn::{Goexit, ShutDown, go};
 use crate::wait::{WaitReason, wait_for};
@@ -42,10 +42,10 @@ impl<T> Link<T> {
         if self.is_over() {
             return None;
         }
-        match rx.try_recv() {
-            Ok(item) => Some(item),
-            Err(TryRecvError::Disconnected) => None,
-            Err(TryRecvError::Empty) => self.wait(WaitReason::ChanReceive, rx.recv_async())?.ok(),
+        // Not `try_recv`, which waits for an item that a `select!` has promised, whatever becomes of us.
+        match rx.take_now() {
+            Some(item) => Some(item),
+            None => self.wait(WaitReason::ChanReceive, rx.recv_async())?.ok(),
         }
     }
 

@@ -36,7 +36,8 @@
 //! A panic of a stage's function closes the stage's output, and *the receive that would have reported the end
 //! raises it again*, once: in the next stage, which passes it on, and finally in the consumer, in whatever way that
 //! receives. So no consumer mistakes half of a stream for all of it. If nobody receives any more it is printed on
-//! standard error. Of several panics the first to come is passed on.
+//! standard error. Of several panics the first to come is passed on. (A function that calls [`goexit`](crate::goexit)
+//! ends its goroutine without a panic, as in Go: what the consumer sees then is an end like any other.)
 //!
 //! # Buffers
 //!

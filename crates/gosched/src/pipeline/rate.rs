@@ -22,9 +22,10 @@ pub use error::WaitError;
 pub use reservation::Reservation;
 pub use sometimes::Sometimes;
 
+use crate::clock::now;
 use crate::context::{Context, ContextWait};
 use crate::sys::global::{Mutex, lock};
-use crate::time::{Sleep, now, sleep_until_async};
+use crate::time::{Sleep, sleep_until_async};
 use crate::wait::{WaitReason, wait_for};
 use std::fmt;
 use std::future::Future;

@@ -2,6 +2,9 @@
 //!
 //! A stack of links, pushed with a compare-and-swap and emptied with one swap, which the owner turns round:
 //! so it is first in, first out, per sender and over all.
+//!
+//! Whoever wants the owner to look up, without sending it anything, rings the *bell*: a mark at the bottom of the stack.
+//! The owner's glance at the inbox between two goroutines, which it does anyway, then finds it not empty.
 
 use super::Linked;
 use crate::sys::prim::{AtomicPtr, Ordering};
@@ -11,9 +14,26 @@ pub(crate) struct Inbox<T: Linked> {
     head: AtomicPtr<T::Target>,
 }
 
+/// The bell: no item has this address.
+fn bell<T>() -> *mut T {
+    std::ptr::without_provenance_mut(1)
+}
+
 impl<T: Linked> Inbox<T> {
     pub(crate) fn new() -> Self {
         Self { head: AtomicPtr::new(std::ptr::null_mut()) }
+    }
+
+    /// The item at the head, if it is one.
+    fn item(head: *mut T::Target) -> Option<T> {
+        let is_item = !head.is_null() && head != bell();
+        // SAFETY: what is in the inbox are items, but for the bell.
+        is_item.then(|| unsafe { T::from_ptr(head) })
+    }
+
+    /// Makes the inbox not empty, if it is. The caller then wakes the owner if it sleeps.
+    pub(crate) fn ring_bell(&self) {
+        let _ = self.head.compare_exchange(std::ptr::null_mut(), bell(), Ordering::SeqCst, Ordering::Relaxed);
     }
 
     /// Whether nothing waits. Sequentially consistent, for the owner's last look before it sleeps.
@@ -32,8 +52,8 @@ impl<T: Linked> Inbox<T> {
     pub(crate) fn push(&self, item: T) {
         let mut head = self.head.load(Ordering::Relaxed);
         loop {
-            // SAFETY: what is in the inbox are items.
-            item.set_link((!head.is_null()).then(|| unsafe { T::from_ptr(head) }));
+            // The bell need not stay: with an item in it the inbox is not empty either.
+            item.set_link(Self::item(head));
             // Release: the owner sees the item's link and all that its sender did. SeqCst: comes before the
             // sender's look at the owner's sleep state, as the owner's last look comes after setting it.
             match self.head.compare_exchange_weak(head, item.into_ptr(), Ordering::SeqCst, Ordering::Relaxed)
@@ -50,8 +70,7 @@ impl<T: Linked> Inbox<T> {
             return;
         }
         let head = self.head.swap(std::ptr::null_mut(), Ordering::AcqRel);
-        // SAFETY: what is in the inbox are items.
-        let mut newest_first = (!head.is_null()).then(|| unsafe { T::from_ptr(head) });
+        let mut newest_first = Self::item(head);
         let mut oldest_first = None;
         while let Some(item) = newest_first {
             newest_first = item.link();
@@ -80,6 +99,21 @@ mod tests {
         assert_eq!(got, [0, 1, 2, 3, 4]);
         assert!(inbox.is_empty());
     }
+
+    #[test]
+    fn the_bell_is_heard_and_is_no_item() {
+        let inbox = Inbox::new();
+        inbox.ring_bell();
+        assert!(!inbox.is_empty() && !inbox.seems_empty());
+        inbox.push(Item::new(1));
+        inbox.ring_bell();
+        let mut got = Vec::new();
+        inbox.take(|item| got.push(item.0.value));
+        assert_eq!(got, [1]);
+        inbox.ring_bell();
+        inbox.take(|_| panic!("a bell is no item"));
+        assert!(inbox.is_empty());
+    }
 }
 
 #[cfg(all(test, loom))]
@@ -98,6 +132,7 @@ mod loom_tests {
                     loom::thread::spawn(move || inbox.push(Item::new(n)))
                 })
                 .collect();
+            inbox.ring_bell();
             let mut got = Vec::new();
             inbox.take(|item| got.push(item.0.value));
             senders.into_iter().for_each(|sender| sender.join().unwrap());

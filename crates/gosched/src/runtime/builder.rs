@@ -5,9 +5,7 @@ use super::default;
 use crate::clock::Clock;
 use crate::fiber::coro::Backend;
 use crate::fiber::{overflow, stack};
-use crate::scheduler::worker::Worker;
 use crate::scheduler::{Config, Shared};
-use crate::sys::threads;
 use crate::task::panics::{GoroutinePanic, OnPanic};
 use std::io;
 
@@ -16,6 +14,9 @@ const WORKERS: &str = "GOSCHED_WORKERS";
 
 /// The environment variable that gives every goroutine an OS thread where the program does not say so.
 const OS_THREADS: &str = "GOSCHED_OS_THREADS";
+
+/// How many threads run goroutines at most where the program does not say.
+const MAX_THREADS: usize = 1000;
 
 /// Settings of a [`Runtime`].
 ///
@@ -33,6 +34,7 @@ const OS_THREADS: &str = "GOSCHED_OS_THREADS";
 #[must_use = "a builder does nothing until it builds"]
 pub struct Builder {
     workers: Option<usize>,
+    max_threads: usize,
     stack_size: usize,
     name: String,
     migrate: bool,
@@ -45,6 +47,7 @@ impl Builder {
     pub(super) fn new() -> Self {
         Self {
             workers: None,
+            max_threads: MAX_THREADS,
             stack_size: stack::DEFAULT_SIZE,
             name: "gosched".into(),
             migrate: false,
@@ -60,6 +63,31 @@ impl Builder {
     /// In Go: `GOMAXPROCS`.
     pub fn workers(mut self, workers: usize) -> Self {
         self.workers = Some(workers);
+        self
+    }
+
+    /// How many threads run goroutines at most; 1,000 by default, and never fewer than there are workers.
+    ///
+    /// A worker that does not come back for some 10 ms, because a goroutine computes, or blocks its thread in the
+    /// system, in a `std` lock or in a C library, is stood in for by another thread, as long as there is work to do and
+    /// nobody idle to do it. When there are as many threads as this, that is said once on standard error, and what
+    /// waits goes on waiting until one of them comes back. Threads of [`blocking`](crate::blocking) are not counted.
+    ///
+    /// ```
+    /// let runtime = gosched::Runtime::builder().workers(1).max_threads(8).build()?;
+    /// runtime.run(|| {
+    ///     let other = gosched::go(|| 7);
+    ///     // Blocks the only worker. Another thread stands in.
+    ///     while !other.is_finished() {
+    ///         std::thread::sleep(std::time::Duration::from_millis(1));
+    ///     }
+    /// });
+    /// # std::io::Result::Ok(())
+    /// ```
+    ///
+    /// In Go: `debug.SetMaxThreads`, at whose limit the program crashes.
+    pub fn max_threads(mut self, threads: usize) -> Self {
+        self.max_threads = threads;
         self
     }
 
@@ -210,8 +238,10 @@ impl Builder {
     /// assert_eq!(none.unwrap_err().kind(), ErrorKind::InvalidInput);
     /// ```
     pub fn build(self) -> io::Result<Runtime> {
+        let workers = self.count_workers()?;
         let config = Config {
-            workers: self.count_workers()?,
+            workers,
+            max_threads: self.max_threads.max(workers),
             stack_size: stack::check_size(self.stack_size)?,
             backend: if self.os_threads { Backend::Threads } else { Backend::Stacks },
             migrate: self.migrate,
@@ -222,10 +252,8 @@ impl Builder {
         overflow::set_describer(super::describe::describe);
         overflow::install();
         let runtime = Runtime { shared: Shared::new(config) };
-        for index in 0..runtime.shared.config.workers {
-            // On failure the runtime is dropped, which ends the workers that have started.
-            start_worker(&runtime, index)?;
-        }
+        // On failure the runtime is dropped, which ends the workers that have started.
+        runtime.shared.start()?;
         Ok(runtime)
     }
 
@@ -267,22 +295,4 @@ impl Builder {
             _ => invalid(format!("{workers} workers were asked for; at most 65,535 are possible")),
         }
     }
-}
-
-/// A worker on its way to its thread.
-struct Sent(Box<Worker>);
-// SAFETY: a worker is made on one thread and used on another one only afterwards.
-unsafe impl Send for Sent {}
-
-fn start_worker(runtime: &Runtime, index: usize) -> io::Result<()> {
-    let worker = Sent(Worker::new(runtime.shared.clone(), index));
-    worker.0.prepare()?;
-    let name = format!("{}-{index}", runtime.shared.config.name);
-    threads::spawn(
-        &name,
-        Box::new(move || {
-            let worker = worker;
-            worker.0.serve()
-        }),
-    )
 }

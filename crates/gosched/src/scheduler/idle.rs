@@ -56,17 +56,21 @@ pub(crate) enum Left {
 /// The sleepers and searchers of a runtime.
 pub(crate) struct Idle {
     word: AtomicU64,
+    /// How many search at once at most.
+    searchers: u64,
     states: Box<[AtomicU32]>,
     list: Spin<Vec<u32>>,
 }
 
 impl Idle {
-    pub(crate) fn new(workers: usize) -> Self {
+    /// For `workers` of them, half of whom search at once, and up to `capacity` with those that stand in for others.
+    pub(crate) fn new(workers: usize, capacity: usize) -> Self {
         Self {
             word: AtomicU64::new(0),
-            states: (0..workers).map(|_| AtomicU32::new(AWAKE)).collect(),
+            searchers: (workers as u64).div_ceil(2),
+            states: (0..capacity).map(|_| AtomicU32::new(AWAKE)).collect(),
             // Room for all, so that listing never allocates under the lock.
-            list: Spin::new(Vec::with_capacity(workers)),
+            list: Spin::new(Vec::with_capacity(capacity)),
         }
     }
 
@@ -102,6 +106,12 @@ impl Idle {
     pub(crate) fn is_parked(&self, index: u32) -> bool {
         between_seq_cst();
         matches!(self.states[index as usize].load(Ordering::SeqCst), ASLEEP | NAPPING)
+    }
+
+    /// Whether worker `index` neither sleeps nor naps.
+    #[cfg(not(loom))]
+    pub(crate) fn is_awake(&self, index: u32) -> bool {
+        self.states[index as usize].load(Ordering::SeqCst) == AWAKE
     }
 
     /// Wakes worker `index` for work of its own. True if the caller is the one to unpark it.
@@ -163,10 +173,9 @@ impl Idle {
 
     /// A worker with nothing to do asks to search. At most half of the workers do at once (and always one).
     pub(crate) fn try_search(&self) -> bool {
-        let most = (self.states.len() as u64).div_ceil(2);
         self.word
             .fetch_update(Ordering::SeqCst, Ordering::SeqCst, |word| {
-                (Self::searching(word) < most).then_some(word + SEARCHING)
+                (Self::searching(word) < self.searchers).then_some(word + SEARCHING)
             })
             .is_ok()
     }
@@ -184,7 +193,7 @@ mod tests {
 
     #[test]
     fn G27_a_searcher_keeps_others_asleep() {
-        let idle = Idle::new(4);
+        let idle = Idle::new(4, 4);
         assert!(!idle.wants_waking());
         idle.enter_sleep(1);
         idle.enter_sleep(2);
@@ -202,7 +211,7 @@ mod tests {
 
     #[test]
     fn a_nap_is_only_interrupted_for_work_of_its_own() {
-        let idle = Idle::new(2);
+        let idle = Idle::new(2, 2);
         idle.enter_nap(0);
         assert!(!idle.wants_waking());
         assert_eq!(idle.choose(), None);
@@ -214,10 +223,10 @@ mod tests {
 
     #[test]
     fn half_of_the_workers_search_and_always_one() {
-        let idle = Idle::new(1);
+        let idle = Idle::new(1, 1);
         assert!(idle.try_search());
         assert!(!idle.try_search());
-        let idle = Idle::new(5);
+        let idle = Idle::new(5, 5);
         assert_eq!((0..5).filter(|_| idle.try_search()).count(), 3);
     }
 }
@@ -251,7 +260,7 @@ mod loom_tests {
     fn loom_sleep_and_wake_lose_nothing() {
         loom::model(|| {
             let model = Arc::new(Model {
-                idle: Idle::new(1),
+                idle: Idle::new(1, 1),
                 work: AtomicUsize::new(0),
                 token: loom::sync::Mutex::new(false),
                 unparked: loom::sync::Condvar::new(),
@@ -294,7 +303,7 @@ mod loom_tests {
     fn loom_own_work_ends_a_nap() {
         loom::model(|| {
             let model = Arc::new(Model {
-                idle: Idle::new(1),
+                idle: Idle::new(1, 1),
                 work: AtomicUsize::new(0),
                 token: loom::sync::Mutex::new(false),
                 unparked: loom::sync::Condvar::new(),

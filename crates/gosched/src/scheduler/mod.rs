@@ -6,16 +6,24 @@
 //! the worker itself touches. Others send pinned goroutines through the *inbox*.
 //!
 //! * [`shared`]: what all workers and all wakers see; `Schedule`.
+//! * [`remote`]: a worker as the others see it.
 //! * [`worker`]: the loop: which goroutine next, and its queues.
 //! * [`search`]: what a worker does that has nothing to do: stealing, napping, sleeping, timers.
 //! * [`idle`]: the protocol of searchers and sleepers, with its proof sketch.
 //! * [`watch`]: who of the sleepers looks after the timers.
+//! * [`crew`]: who is on duty, and who stands in for a worker that is stuck; [`monitor`]: the thread that notices.
 //! * [`execute`]: running a goroutine on a fiber, and its end.
 //! * [`shutdown`]: stopping, and what becomes of goroutines that have not ended.
 
 #[cfg(not(loom))]
+pub(crate) mod crew;
+#[cfg(not(loom))]
 pub(crate) mod execute;
 pub(crate) mod idle;
+#[cfg(not(loom))]
+pub(crate) mod monitor;
+#[cfg(not(loom))]
+pub(crate) mod remote;
 #[cfg(not(loom))]
 pub(crate) mod search;
 #[cfg(not(loom))]

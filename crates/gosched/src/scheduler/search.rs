@@ -5,7 +5,8 @@
 //! that paid off. If it is a searcher it also steals. Then it sleeps (or naps, see [`super::idle`]).
 
 use super::idle::Left;
-use super::shared::Remote;
+use super::monitor;
+use super::remote::Remote;
 use super::worker::Worker;
 use crate::clock::{NEVER, real_now, to_instant, to_nanos};
 use crate::task::TaskRef;
@@ -59,6 +60,19 @@ impl Worker {
                     let _ = self.shared.idle.end_search();
                 }
                 return None;
+            }
+            if !self.is_on_duty() {
+                if searching {
+                    // Called to search by somebody who did not know.
+                    let _ = self.shared.idle.end_search();
+                    self.shared.notify();
+                }
+                (searching, called) = (false, false);
+                self.rest();
+                match self.next() {
+                    Some(task) => return Some(task),
+                    None => continue,
+                }
             }
             searching = searching || self.shared.idle.try_search();
             let outcome = self.search(searching);
@@ -157,7 +171,7 @@ impl Worker {
     }
 
     fn steal_from(&self, victim: usize) -> Search {
-        let remote = &self.shared.remotes[victim];
+        let remote: &Remote = &self.shared.remotes[victim];
         let held = remote.ring.len();
         if held == 0 && !remote.slot_is_full() {
             let Some(first) = remote.batch.take() else { return Search::Nothing };
@@ -224,9 +238,7 @@ impl Worker {
     /// Whether some queue holds work that anybody may take.
     fn sees_movable(&self) -> bool {
         // The slot first: a task that is displaced from it goes to the ring.
-        let has_work =
-            |remote: &Remote| remote.slot_is_full() || remote.ring.len() > 0 || !remote.batch.is_empty();
-        self.shared.injector.len() > 0 || self.shared.remotes.iter().any(|remote| has_work(remote))
+        self.shared.has_movable()
     }
 
     /// The last look before parking (S2 in `idle`).
@@ -256,6 +268,7 @@ impl Worker {
             }
         }
         let left = idle.leave(index);
+        monitor::stir();
         // Before the search that follows: if it finds something, the look in `find_work` comes after this.
         self.shared.watch.leave(office);
         left
@@ -281,7 +294,7 @@ impl Worker {
         Some(due.map_or(end, |due| due.min(end)))
     }
 
-    fn park_until(&self, until: Option<Instant>, index: u32) {
+    pub(super) fn park_until(&self, until: Option<Instant>, index: u32) {
         while self.shared.idle.stays(index) {
             match until {
                 None => std::thread::park(),

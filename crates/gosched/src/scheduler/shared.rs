@@ -1,30 +1,29 @@
 //! What all workers of a runtime share, and how the rest of the library reaches them.
 
+use super::crew::Crew;
 use super::idle::Idle;
+use super::remote::{Remote, Remotes};
 use super::watch::Watch;
 use super::worker::Worker;
 use crate::clock::Timers;
 use crate::clock::manual::Manual;
 use crate::fiber::coro::Backend;
-use crate::queue::batch::Batch;
-use crate::queue::inbox::Inbox;
 use crate::queue::injector::Injector;
-use crate::queue::ring::Ring;
-use crate::sys::global::{Mutex, OnceLock, lock};
+use crate::sys::global::{Mutex, lock};
 use crate::task::current::context_ptr;
 use crate::task::header::{NO_HOME, Refused};
 use crate::task::panics::OnPanic;
-use crate::task::{Anchor, Schedule, Task, TaskRef};
-use crossbeam_utils::CachePadded;
+use crate::task::{Anchor, Schedule, TaskRef};
 use std::io::Write as _;
-use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU32, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Weak};
-use std::thread::Thread;
 
 /// How a runtime was asked to be.
 #[derive(Clone, Debug)]
 pub(crate) struct Config {
     pub(crate) workers: usize,
+    /// How many threads run goroutines at most, with those that stand in for workers that are stuck.
+    pub(crate) max_threads: usize,
     /// A size class.
     pub(crate) stack_size: usize,
     pub(crate) backend: Backend,
@@ -34,67 +33,6 @@ pub(crate) struct Config {
     pub(crate) on_panic: OnPanic,
     /// What its goroutines take for the time, if not the machine's.
     pub(crate) clock: Option<Arc<Manual>>,
-}
-
-/// A worker as the others see it.
-pub(crate) struct Remote {
-    pub(crate) ring: Ring<TaskRef>,
-    /// The wake slot for movable goroutines.
-    slot: AtomicPtr<Task>,
-    pub(crate) inbox: Inbox<TaskRef>,
-    /// Taken off the injector, for the fair turns to come.
-    pub(crate) batch: Batch<TaskRef>,
-    /// Counts the goroutines taken up, for thieves: a victim whose count moves keeps up.
-    pub(crate) tick: AtomicU32,
-    /// Goroutines made here. Written by the worker alone.
-    created: AtomicU64,
-    /// Goroutines ended here. Written by the worker alone.
-    finished: AtomicU64,
-    /// Started stackful goroutines that have not ended here. Written by the worker alone.
-    pub(crate) homes: AtomicUsize,
-    thread: OnceLock<Thread>,
-}
-
-impl Remote {
-    fn new() -> Self {
-        Self {
-            ring: Ring::new(),
-            slot: AtomicPtr::new(std::ptr::null_mut()),
-            inbox: Inbox::new(),
-            batch: Batch::new(),
-            tick: AtomicU32::new(0),
-            created: AtomicU64::new(0),
-            finished: AtomicU64::new(0),
-            homes: AtomicUsize::new(0),
-            thread: OnceLock::new(),
-        }
-    }
-
-    /// Puts a task into the wake slot; returns the one it displaces.
-    #[inline]
-    pub(crate) fn swap_slot(&self, task: Option<TaskRef>) -> Option<TaskRef> {
-        let new = task.map_or(std::ptr::null_mut(), TaskRef::as_ptr);
-        // SeqCst: the first step of a producer (P1 in `idle`). The acquire half: what the task's last owner did.
-        let old = self.slot.swap(new, Ordering::SeqCst);
-        // SAFETY: only pointers of tasks are put into the slot.
-        (!old.is_null()).then(|| unsafe { TaskRef::from_ptr(old) })
-    }
-
-    #[inline]
-    pub(crate) fn slot_is_full(&self) -> bool {
-        !self.slot.load(Ordering::SeqCst).is_null()
-    }
-
-    pub(crate) fn set_thread(&self, thread: Thread) {
-        self.thread.set(thread).expect("a worker starts once");
-    }
-
-    pub(crate) fn unpark(&self) {
-        // Not set yet: the worker has not parked either, and its first look at its queues is still to come.
-        if let Some(thread) = self.thread.get() {
-            thread.unpark();
-        }
-    }
 }
 
 /// Adds to a counter that one thread writes and many read.
@@ -108,7 +46,8 @@ pub(crate) struct Shared {
     /// What tasks and contexts point at.
     pub(crate) anchor: Anchor,
     pub(crate) config: Config,
-    pub(crate) remotes: Box<[CachePadded<Remote>]>,
+    pub(crate) remotes: Remotes,
+    pub(super) crew: Mutex<Crew>,
     pub(crate) injector: Injector<TaskRef>,
     /// Tasks that could not get a stack, until one is given back.
     pub(crate) starved: Injector<TaskRef>,
@@ -133,11 +72,12 @@ impl Shared {
     pub(crate) fn new(config: Config) -> Arc<Self> {
         let shared = Arc::new_cyclic(|me| Self {
             anchor: Anchor::new(),
-            remotes: (0..config.workers).map(|_| CachePadded::new(Remote::new())).collect(),
+            remotes: Remotes::with_capacity(config.max_threads),
+            crew: Mutex::new(Crew::new()),
             injector: Injector::new(),
             starved: Injector::new(),
             starved_why: Mutex::new(None),
-            idle: Idle::new(config.workers),
+            idle: Idle::new(config.workers, config.max_threads),
             timers: Timers::new(),
             watch: Watch::new(),
             closing: AtomicBool::new(false),
@@ -152,6 +92,11 @@ impl Shared {
         // SAFETY: nobody else has seen it yet, and an Arc's content does not move.
         unsafe { shared.anchor.set(&*shared) };
         shared
+    }
+
+    /// For those who know that the runtime is alive.
+    pub(super) fn strong(&self) -> Arc<Shared> {
+        self.me.upgrade().expect("a running goroutine keeps its scheduler alive")
     }
 
     /// The worker of this runtime that runs on this thread.
@@ -183,6 +128,14 @@ impl Shared {
         }
     }
 
+    /// Whether some queue holds work that anybody may take.
+    pub(super) fn has_movable(&self) -> bool {
+        // The slot first: a task that is displaced from it goes to the ring.
+        let has_work =
+            |remote: &Remote| remote.slot_is_full() || remote.ring.len() > 0 || !remote.batch.is_empty();
+        self.injector.len() > 0 || self.remotes.iter().any(has_work)
+    }
+
     /// Whether a sleeper looks after the timers, if there are any.
     ///
     /// Asked by every worker that stops searching because it has found something, after it has left the count of
@@ -192,13 +145,17 @@ impl Shared {
         self.watch.is_kept(self.timers.next_nanos())
     }
 
+    /// Wakes worker `index` for work of its own, which was made visible before.
+    pub(super) fn wake_worker(&self, index: u32) {
+        if self.idle.is_parked(index) && self.idle.wake(index) {
+            self.remotes[index as usize].unpark();
+        }
+    }
+
     /// Sends a task to the worker it is pinned to.
     pub(crate) fn send_home(&self, task: TaskRef, home: u32) {
-        let remote = &self.remotes[home as usize];
-        remote.inbox.push(task);
-        if self.idle.is_parked(home) && self.idle.wake(home) {
-            remote.unpark();
-        }
+        self.remotes[home as usize].inbox.push(task);
+        self.wake_worker(home);
     }
 
     /// Counts a new goroutine.
@@ -337,9 +294,7 @@ impl Schedule for Shared {
     fn timer_moved(&self) {
         // The store behind `timers` was written before; the keeper enters itself before it reads that.
         if let Some(keeper) = self.watch.keeper() {
-            if self.idle.is_parked(keeper) && self.idle.wake(keeper) {
-                self.remotes[keeper as usize].unpark();
-            }
+            self.wake_worker(keeper);
         } else if !self.is_watched() {
             // If somebody sleeps at all it should look after the timers: we may be busy for long.
             self.notify();
@@ -366,6 +321,6 @@ impl Schedule for Shared {
     }
 
     fn keep(&self) -> Arc<dyn Schedule> {
-        self.me.upgrade().expect("a running goroutine keeps its scheduler alive")
+        self.strong()
     }
 }

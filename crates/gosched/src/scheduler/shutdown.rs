@@ -47,7 +47,7 @@ impl Drop for AbortOnUnwind {
 impl Worker {
     /// The whole life of a worker's thread in one runtime.
     pub(crate) fn serve(&self) -> ThreadFate {
-        self.remote().set_thread(std::thread::current());
+        self.remote().set_thread();
         // Without one an overflow is reported by a plain crash: not worth failing for.
         let _ = crate::fiber::overflow::ensure_alt_stack();
         crate::sys::threads::wake_in_time();
@@ -82,6 +82,8 @@ impl Shared {
     /// Stops the runtime. Called once, from outside its workers or from a goroutine that will not return to it.
     pub(crate) fn shut_down(self: &Arc<Self>) {
         self.closing.store(true, Ordering::SeqCst);
+        // From here on nobody is started any more.
+        self.dismiss_crew();
         for (index, remote) in self.remotes.iter().enumerate() {
             let _ = self.idle.wake(index as u32);
             remote.unpark();
@@ -142,7 +144,7 @@ impl Shared {
             self.end_queued(task);
             count += 1;
         }
-        for remote in &self.remotes {
+        for remote in self.remotes.iter() {
             let mut sent = Vec::new();
             remote.inbox.take(|task| sent.push(task));
             sent.extend(remote.swap_slot(None));

@@ -1,6 +1,7 @@
 //! The worker: its queues, and which goroutine it runs next.
 
-use super::shared::{Remote, Shared};
+use super::remote::Remote;
+use super::shared::Shared;
 use crate::clock::{NEVER, real_now, to_nanos};
 use crate::fiber::coro::FiberRef;
 use crate::queue::Linked;
@@ -74,7 +75,7 @@ impl Worker {
         Box::new(Self {
             context: Context::new(&raw const shared.anchor, index as u32, shared.config.clock.clone()),
             index,
-            remote: NonNull::from(&*shared.remotes[index]),
+            remote: NonNull::from(&shared.remotes[index]),
             tick: Cell::new(0),
             fair_in: Cell::new(FAIR_TICK),
             watched: Cell::new((0, 0)),
@@ -219,6 +220,10 @@ impl Worker {
     #[cold]
     fn empty_inbox(&self) {
         self.remote().inbox.take(|task| self.pinned.push(task));
+        // Somebody may have rung the bell.
+        if !self.is_on_duty() {
+            self.check_in();
+        }
     }
 
     /// What may not wait for this worker to run out of work: timers, and the injector's head.
@@ -231,7 +236,7 @@ impl Worker {
         let (shared, batch) = (&self.shared, &self.remote().batch);
         let first = batch.pop().or_else(|| {
             let left = self.left_behind();
-            let first = left.or_else(|| shared.injector.take_share(shared.remotes.len(), FAIR_BATCH))?;
+            let first = left.or_else(|| shared.injector.take_share(shared.config.workers, FAIR_BATCH))?;
             batch.put(first.next());
             Some(first)
         });
@@ -304,7 +309,7 @@ impl Worker {
             return None;
         }
         let share = self.remote().batch.take();
-        let first = share.or_else(|| shared.injector.take_share(shared.remotes.len(), IDLE_SHARE))?;
+        let first = share.or_else(|| shared.injector.take_share(shared.config.workers, IDLE_SHARE))?;
         self.push_chain(first.next());
         Some(first)
     }

@@ -5,7 +5,8 @@
 //! the guard to another thread (migrating mode: unsound). So guards exist inside [`Map::section`] only, which
 //! is never inlined (it touches thread-locals), and under `no_suspend`.
 //!
-//! No user code runs in there but `K`'s `Drop`, when the table frees what was removed. The table maps hashes,
+//! No user code runs in there but `K`'s `Drop`, when the table frees what was removed; its panics end in [`Entry`], as the
+//! table's own bookkeeping would not survive them. The table maps hashes,
 //! not keys, to a [`Chain`] of the entries that have this hash. An operation takes a copy of the chain out of the
 //! table, looks for its key there, and makes a new chain; it takes effect when that replaces the very chain it
 //! was made of. (Chains have a second use: papaya itself doubles its table when some fifty keys have one hash.)
@@ -56,6 +57,9 @@ use std::sync::Arc;
 /// everything: they may block, and may use the map. `Drop` of a key may run while an operation looks at the
 /// table, without a lock: it may use the map, but if it blocks, it blocks the thread as in
 /// [`no_suspend`](crate::no_suspend), and memory is not given back meanwhile.
+///
+/// A panic of a key's `Drop`, and of a value's in [`clear`](Map::clear) and when the map itself goes, ends there: the
+/// panic hook has told of it, and the others are dropped all the same.
 ///
 /// # Example
 ///
@@ -224,7 +228,7 @@ where
             if *seen != *old {
                 return false;
             }
-            let key = Key { hash, key: entry.key.clone() };
+            let key = Key { hash, key: entry.key().clone() };
             let is_it = |now: Option<&Arc<V>>| now.is_some_and(|now| Arc::ptr_eq(now, &seen));
             if let Update::Stored(_) = self.update(&key, &new, is_it) {
                 return true;
@@ -289,11 +293,11 @@ where
         for (hash, entry) in self.entries() {
             // If it is dead it was replaced or removed meanwhile.
             let value = entry.value.upgrade().or_else(|| {
-                let now = self.find(hash, |other| *other == *entry.key);
+                let now = self.find(hash, |other| *other == **entry.key());
                 now.it.map(|(_, value)| value)
             });
             if let Some(value) = value
-                && !f(&entry.key, &value)
+                && !f(entry.key(), &value)
             {
                 return;
             }
@@ -367,7 +371,7 @@ where
     fn find(&self, hash: u64, is_it: impl Fn(&K) -> bool) -> Found<K, V> {
         loop {
             let chain = self.section(|table, guard| table.get(&hash, guard).cloned());
-            let entry = chain.as_ref().and_then(|chain| chain.entries().find(|entry| is_it(&entry.key)));
+            let entry = chain.as_ref().and_then(|chain| chain.entries().find(|entry| is_it(entry.key())));
             let Some(entry) = entry.cloned() else { return Found { chain, it: None } };
             // Else it has just left the table.
             if let Some(value) = entry.value.upgrade() {
@@ -442,7 +446,7 @@ where
         let mut unique: Vec<(u64, Arc<Entry<K, V>>)> = Vec::with_capacity(entries.len());
         for (hash, entry) in entries {
             let mut same_hash = unique.iter().rev().take_while(|(other, _)| *other == hash);
-            if same_hash.all(|(_, other)| *other.key != *entry.key) {
+            if same_hash.all(|(_, other)| **other.key() != **entry.key()) {
                 unique.push((hash, entry));
             }
         }
@@ -464,10 +468,11 @@ where
         self.find(key.hash, |other| *other == *key.key).it.map(|(_, value)| value)
     }
 
-    /// Removes `key` if `value`, that very one, is stored for it.
+    /// Removes `key` if `value`, that very one, was stored with it by this very `key`.
     pub(super) fn delete_shared(&self, key: &Key<K>, value: &Arc<V>) {
         let is_it = |now: &Arc<V>| Arc::ptr_eq(now, value);
-        drop(self.remove(key.hash, |other| *other == *key.key, is_it));
+        // It was stored with this very key, so the user's `Eq` need not be asked, which might panic.
+        drop(self.remove(key.hash, |other| std::ptr::eq(other, &*key.key), is_it));
     }
 }
 

@@ -15,10 +15,15 @@
 //!
 //! Whoever has the guard. The mutex has no owner in the sense of a thread or goroutine id: a goroutine may
 //! resume on another thread, and a guard may be sent (see [`Mutex`](super::Mutex)).
+//!
+//! Unlocking never unwinds, whatever a foreign waker does. It happens in the name of guards that are still there (in
+//! `lock_api`'s `unlocked`, `unlock_fair` and `bump`, and in an async wait for a condition): they would unlock a second
+//! time, for which reason `lock_api` ends the process then.
 
 use crate::sys::lock::{Spin, SpinGuard};
 use crate::sys::prim::{AtomicU32, Ordering, spin_hint};
 use crate::wait::node::{NodeList, NodeState, Signal, WaitNode};
+use crate::wait::queue::{drop_quietly, wake_quietly};
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
@@ -340,9 +345,7 @@ impl RawMutex {
         }
         let waker = self.tell_first(&mut list);
         drop(list);
-        if let Some(waker) = waker {
-            waker.wake();
-        }
+        wake_quietly(waker);
     }
 
     /// Under the list's lock: takes the first waiter out and tells it to compete.
@@ -369,9 +372,7 @@ impl RawMutex {
             }
         };
         drop(list);
-        if let Some(waker) = waker {
-            waker.wake();
-        }
+        wake_quietly(waker);
     }
 
     /// The waiter that was on its way is dropped: another must go, unless a holder will see to it.
@@ -390,9 +391,7 @@ impl RawMutex {
             false => self.tell_first(&mut list),
         };
         drop(list);
-        if let Some(waker) = waker {
-            waker.wake();
-        }
+        wake_quietly(waker);
     }
 }
 
@@ -457,6 +456,7 @@ impl Acquire<'_> {
             Entered::Taken => {
                 drop(list);
                 self.node.reset();
+                drop_quietly(Some(waker));
                 Poll::Ready(())
             }
             Entered::Queue => {
@@ -501,7 +501,7 @@ impl Acquire<'_> {
             }
             state => state,
         };
-        drop(waker);
+        drop_quietly(waker);
         self.node.reset();
         match state {
             NodeState::Signalled(Signal::Handed) => true,

@@ -5,7 +5,7 @@ use crate::wait::node::WaitNode;
 use crate::wait::queue::WaitQueue;
 use std::fmt;
 use std::future::Future;
-use std::mem;
+use std::mem::ManuallyDrop;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
@@ -92,8 +92,8 @@ pub(super) struct Permit<'a> {
 impl Permit<'_> {
     /// It is done, and all that wait go on.
     pub(super) fn done(self) {
-        self.once.end(DONE);
-        mem::forget(self);
+        // Not dropped in any case: a foreign waker that panics here must not undo what others have seen done.
+        ManuallyDrop::new(self).once.end(DONE);
     }
 }
 

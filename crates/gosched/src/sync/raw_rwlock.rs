@@ -10,7 +10,8 @@
 //!   always let in by another, who counts them into the word in one step.
 //! - When a waiting writer gives up, the readers that came before the next waiting writer enter.
 //!
-//! Whoever has a guard may unlock; there is no owner in the sense of a thread or goroutine.
+//! Whoever has a guard may unlock; there is no owner in the sense of a thread or goroutine. Unlocking and downgrading
+//! never unwind, for the reason that `raw_mutex.rs` gives.
 
 use super::raw_mutex::Since;
 use super::rw_word::{Entered, Released, Turn, Waiting, Word};
@@ -18,7 +19,7 @@ use crate::sys::lock::{Spin, SpinGuard};
 #[cfg(not(loom))]
 use crate::sys::prim::spin_hint;
 use crate::wait::node::{NodeList, NodeState, Signal, WaitNode};
-use crate::wait::queue::wake_in_batches;
+use crate::wait::queue::{drop_quietly, wake_in_batches_quietly, wake_quietly};
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
@@ -241,7 +242,7 @@ impl RawRwLock {
                 waiters.admit(count);
                 let below = waiters.admitted_below;
                 drop(waiters);
-                return wake_in_batches(|batch| {
+                return wake_in_batches_quietly(|batch| {
                     batch.tell_below(&mut self.waiters.lock().admitted, below, Signal::Handed);
                 });
             }
@@ -251,9 +252,7 @@ impl RawRwLock {
         waiters.writer_count -= 1;
         let waker = waiters.writers.pop_front().and_then(|popped| popped.signal(signal));
         drop(waiters);
-        if let Some(waker) = waker {
-            waker.wake();
-        }
+        wake_quietly(waker);
     }
 }
 
@@ -281,6 +280,7 @@ impl AcquireRead<'_> {
         match self.lock.word.read_or_queue() {
             Entered::Taken => {
                 drop(waiters);
+                drop_quietly(Some(waker));
                 Poll::Ready(())
             }
             Entered::Queue => {
@@ -323,7 +323,7 @@ impl AcquireRead<'_> {
                 }
             }
         }
-        drop(waker);
+        drop_quietly(waker);
         let_in |= matches!(self.node.state(), NodeState::Signalled(_));
         self.node.reset();
         let_in
@@ -386,6 +386,7 @@ impl AcquireWrite<'_> {
             Entered::Taken => {
                 drop(waiters);
                 self.node.reset();
+                drop_quietly(Some(waker));
                 Poll::Ready(())
             }
             Entered::Queue => {

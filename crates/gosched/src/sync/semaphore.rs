@@ -6,7 +6,7 @@
 
 use crate::sys::lock::Spin;
 use crate::wait::node::{NodeList, NodeState, Signal, WaitNode};
-use crate::wait::queue::wake_in_batches;
+use crate::wait::queue::{drop_quietly, wake_in_batches};
 use crate::wait::{WaitReason, wait_for};
 use std::fmt;
 use std::future::Future;
@@ -329,7 +329,7 @@ impl Inner {
             }
             state => state,
         };
-        drop(waker);
+        drop_quietly(waker);
         if left {
             // It may have been the head, for which the permits did not suffice while they do for the next.
             self.serve();
@@ -425,10 +425,13 @@ impl Future for SemaphoreFuture<'_> {
             // It would block those behind it for ever.
             NodeState::Idle if n > inner.size => return Poll::Pending,
             NodeState::Idle => {
-                // Cloned before the lock; declared before the guard, so that it is also dropped after it.
+                // Cloned before the lock, dropped after it.
                 let waker = cx.waker().clone();
                 let mut state = inner.state.lock();
-                if !state.try_take(n, inner.size) {
+                if state.try_take(n, inner.size) {
+                    drop(state);
+                    drop_quietly(Some(waker));
+                } else {
                     // SAFETY: the node is ours and idle, hence in no list; it is pinned, and `Drop` takes it out;
                     // this list has one lock, which is held.
                     unsafe { state.queue.push_back(node, n as u64, waker) };

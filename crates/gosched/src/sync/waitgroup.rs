@@ -213,11 +213,7 @@ impl WaitGroup {
     #[inline]
     #[track_caller]
     pub fn done(&self) {
-        match self.inner.word.done() {
-            Done::Quietly => {}
-            Done::Last => self.inner.release_waiters(),
-            Done::Negative => panic!("sync: negative WaitGroup counter"),
-        }
+        assert!(self.inner.count_down(), "sync: negative WaitGroup counter");
     }
 
     /// Waits until the counter is zero; returns at once if it is.
@@ -264,6 +260,23 @@ impl Inner {
     #[cold]
     fn release_waiters(&self) {
         self.queue.notify_all_if(|| self.word.release());
+    }
+
+    /// False if there was nothing to count down.
+    #[inline]
+    fn count_down(&self) -> bool {
+        match self.word.done() {
+            Done::Quietly => true,
+            Done::Last => {
+                self.release_waiters();
+                true
+            }
+            Done::Negative => {
+                // Until it was undone others have seen a count, and may have queued.
+                self.release_waiters();
+                false
+            }
+        }
     }
 
     fn deliver_panic(&self) {

@@ -63,3 +63,16 @@ fn Y19_a_waiter_of_the_next_round_is_not_released_with_the_last() {
         assert!(second.as_mut().poll(&mut cx).is_ready());
     });
 }
+
+#[test]
+fn Y17_one_done_too_many_costs_no_waiter_the_wake_up() {
+    model(|| {
+        let wg = WaitGroup::new();
+        let other = wg.clone();
+        // For a moment it looks as if there were something to wait for.
+        let thread = loom::thread::spawn(move || assert!(!other.inner.count_down()));
+        block_on(wg.wait_async());
+        thread.join().unwrap();
+        assert_eq!(wg.inner.word.count(), 0);
+    });
+}

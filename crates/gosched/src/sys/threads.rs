@@ -73,6 +73,31 @@ pub(crate) fn wake_in_time() {
     let _ = unsafe { libc::prctl(libc::PR_SET_TIMERSLACK, 1 as libc::c_ulong) };
 }
 
+/// The number of this thread, as the system knows it.
+pub(crate) fn os_id() -> u32 {
+    // SAFETY: asks for a number; cannot fail.
+    #[cfg(target_os = "linux")]
+    return unsafe { libc::gettid() } as u32;
+    #[cfg(not(target_os = "linux"))]
+    0
+}
+
+/// Whether a thread of this process, of that number, waits for something in the system. False if that cannot be told.
+/// Allocates nothing.
+pub(crate) fn is_blocked(os_id: u32) -> bool {
+    use std::io::{Read as _, Write as _};
+    let mut path = [0; 48];
+    let mut rest = &mut path[..];
+    let _ = write!(rest, "/proc/self/task/{os_id}/stat");
+    let unused = rest.len();
+    let Ok(path) = std::str::from_utf8(&path[..path.len() - unused]) else { return false };
+    let mut text = [0; 128];
+    let read = std::fs::File::open(path).and_then(|mut file| file.read(&mut text)).unwrap_or(0);
+    // "number (name) state ...", and the name may hold anything.
+    let state = text[..read].iter().rposition(|byte| *byte == b')').and_then(|at| text[..read].get(at + 2));
+    matches!(state, Some(b'S' | b'D'))
+}
+
 /// Drops what a panic left, which may panic itself; that second payload is leaked, as std does.
 pub(crate) fn discard_payload(payload: Box<dyn Any + Send>) {
     if let Err(second) = catch_unwind(AssertUnwindSafe(|| drop(payload))) {

@@ -2,7 +2,8 @@
 //!
 //! A runtime that is built with a [`Clock`] lives by it: [`now`](super::now), sleeps, timers, tickers, `after`,
 //! time-outs and deadlines of every operation in the library go by that clock for all its goroutines, and so it is for
-//! a thread that has [entered](Clock::enter) it. The clock stands still until [`Clock::advance`] moves it.
+//! a thread that has [entered](Clock::enter) it. So do rate limiters, the time that idle workers stay, and the deadlines
+//! of contexts that are made there. The clock stands still until [`Clock::advance`] moves it.
 //!
 //! Everything else (other runtimes, plain threads, `blocking` calls, tasks of other executors) goes by the machine's
 //! clock, so that tests of one process do not stop each other's time. A timer or channel that is passed from one side

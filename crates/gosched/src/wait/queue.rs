@@ -15,7 +15,10 @@
 use super::node::{NodeList, NodeState, Signal, WaitNode};
 use crate::sys::lock::Spin;
 use crate::sys::prim::{AtomicUsize, Ordering};
+use crate::sys::threads::discard_payload;
+use std::any::Any;
 use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::pin::Pin;
 use std::task::{Context, Poll, Waker};
 
@@ -142,7 +145,7 @@ impl WaitQueue {
             }
             state => state,
         };
-        drop(waker);
+        drop_quietly(waker);
         node.reset();
         match state {
             NodeState::Signalled(signal) => Some(signal),
@@ -175,8 +178,11 @@ impl WaitQueue {
             self.waiting.store(self.waiting.load(Ordering::Relaxed) - 1, Ordering::Relaxed);
             popped.signal(Signal::One)
         };
-        if let Some(waker) = waker {
-            waker.wake();
+        match waker {
+            // A notification is passed on by destructors, too: a second panic would end the process.
+            waker if std::thread::panicking() => wake_quietly(waker),
+            Some(waker) => waker.wake(),
+            None => {}
         }
         true
     }
@@ -218,34 +224,53 @@ impl fmt::Debug for WaitQueue {
 
 /// Tells waiters batch by batch, with the lock given up in between: `fill` takes it, tells as many as the list it is
 /// given has room for, and gives it up. Ends when `fill` has told nobody.
+///
+/// A foreign waker that panics costs the others nothing: the first panic goes on when all have been told.
 pub(crate) fn wake_in_batches(fill: impl FnMut(&mut WakeList)) {
-    Batches { fill, batch: WakeList::new() }.run();
-}
-
-struct Batches<F: FnMut(&mut WakeList)> {
-    fill: F,
-    batch: WakeList,
-}
-
-impl<F: FnMut(&mut WakeList)> Batches<F> {
-    fn run(&mut self) {
-        loop {
-            // First, so that a continued run (see `Drop`) begins with what was left of the last batch.
-            self.batch.wake_all();
-            (self.fill)(&mut self.batch);
-            if self.batch.is_empty() {
-                return;
-            }
-        }
+    match wake_all_batches(fill) {
+        // A second panic while unwinding would end the process.
+        Some(payload) if !std::thread::panicking() => resume_unwind(payload),
+        Some(payload) => discard_payload(payload),
+        None => {}
     }
 }
 
-impl<F: FnMut(&mut WakeList)> Drop for Batches<F> {
-    fn drop(&mut self) {
-        // A foreign waker that panics must not cost the others their wake-up.
-        if std::thread::panicking() {
-            self.run();
+/// The same for a caller who must not unwind: panics end here, the hook having told of them.
+pub(crate) fn wake_in_batches_quietly(fill: impl FnMut(&mut WakeList)) {
+    if let Some(payload) = wake_all_batches(fill) {
+        discard_payload(payload);
+    }
+}
+
+fn wake_all_batches(mut fill: impl FnMut(&mut WakeList)) -> Option<Box<dyn Any + Send>> {
+    let (mut batch, mut first_panic) = (WakeList::new(), None);
+    loop {
+        fill(&mut batch);
+        if batch.is_empty() {
+            return first_panic;
         }
+        batch.wake_all(&mut first_panic);
+    }
+}
+
+/// Calls a waker for somebody who must not unwind because of it, such as one who has just given up a lock, in the name
+/// of a guard that is still there.
+pub(crate) fn wake_quietly(waker: Option<Waker>) {
+    if let Some(waker) = waker {
+        quietly(|| waker.wake());
+    }
+}
+
+/// Drops a waker for somebody who has still to see to others.
+pub(crate) fn drop_quietly(waker: Option<Waker>) {
+    if let Some(waker) = waker {
+        quietly(|| drop(waker));
+    }
+}
+
+fn quietly(f: impl FnOnce()) {
+    if let Err(payload) = catch_unwind(AssertUnwindSafe(f)) {
+        discard_payload(payload);
     }
 }
 
@@ -284,14 +309,16 @@ impl WakeList {
         }
     }
 
-    /// Calls them, oldest first. If one panics, a later call goes on with those behind it.
-    pub(crate) fn wake_all(&mut self) {
-        if self.len == 0 {
-            return;
-        }
+    /// Calls them, oldest first. The first panic is kept.
+    pub(crate) fn wake_all(&mut self, first_panic: &mut Option<Box<dyn Any + Send>>) {
         for slot in &mut self.wakers[..self.len] {
-            if let Some(waker) = slot.take() {
-                waker.wake();
+            if let Some(waker) = slot.take()
+                && let Err(payload) = catch_unwind(AssertUnwindSafe(|| waker.wake()))
+            {
+                match first_panic {
+                    None => *first_panic = Some(payload),
+                    Some(_) => discard_payload(payload),
+                }
             }
         }
         self.len = 0;

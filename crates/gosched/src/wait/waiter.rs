@@ -279,7 +279,8 @@ impl Wakes {
     /// The common case, at most one, leaves nothing behind that wants dropping.
     #[inline]
     pub(crate) fn wake(mut self) -> bool {
-        if self.more.capacity() > 0 {
+        if self.more.capacity() > 0 || (self.first.is_some() && std::thread::panicking()) {
+            // Also while unwinding, where a second panic would end the process.
             drop(self);
             return true;
         }

@@ -3,6 +3,7 @@
 use super::Shared;
 use crate::chan::Sender;
 use crate::sys::global::{Mutex, lock};
+use crate::wait::queue::wake_quietly;
 use crate::wait::{WaitReason, wait_for};
 use std::any::Any;
 use std::error::Error;
@@ -133,9 +134,8 @@ impl<T> Slot<T> {
                 let waker = waker.take();
                 *state = State::Ready(result);
                 drop(state);
-                if let Some(waker) = waker {
-                    waker.wake();
-                }
+                // A foreign waker's panic is not the job's.
+                wake_quietly(waker);
                 Ok(())
             }
             _ => Err(result),

@@ -13,7 +13,7 @@ pub use submit::{PoolWait, SubmitFuture, TrySubmitError};
 use self::job::{Duty, Outlet};
 use self::shared::{Ended, Shared, Task};
 use crate::chan::{self, Sender, TrySendError};
-use crate::context::{CancelContext, Context, background};
+use crate::context::{CancelContext, Context, Stop, background};
 use crate::sys::global::{Mutex, lock};
 use crate::task::panics::catch_uncaught;
 use crate::wait::{WaitReason, wait_for};
@@ -33,6 +33,10 @@ use std::time::Duration;
 /// Threads and goroutines of any runtime may submit, through a reference or an `Arc`. A job that submits to its own
 /// pool and waits for the result may wait for ever, when all workers do the same.
 ///
+/// A worker is a goroutine of the runtime in which the job was submitted that it was started for. When that runtime
+/// ends, its workers end with it, also the idle ones, and the pool does not learn of it: use a pool within one runtime,
+/// or within the default one.
+///
 /// # Results
 ///
 /// Each job's handle has its result. For many, [`in_order`](WorkerPool::in_order) is an iterator over the results in
@@ -48,7 +52,7 @@ use std::time::Duration;
 /// # Its end
 ///
 /// The pool has a [context](WorkerPool::context) of its own, derived from that of the builder. When it is done, jobs that
-/// have not begun are dropped, and their handles report [`JobError::Canceled`]; those that run may ask it; workers go.
+/// have not begun are dropped, at once, and their handles report [`JobError::Canceled`]; those that run may ask it; workers go.
 /// [`cancel`](WorkerPool::cancel) ends it, so does an error of [`submit_try`](WorkerPool::submit_try), and so does
 /// *dropping the pool, which cancels and does not wait*. To finish what was begun call [`wait`](WorkerPool::wait) before.
 ///
@@ -70,7 +74,12 @@ pub struct WorkerPool {
     jobs: Sender<Task>,
     owner: CancelContext,
     queue: usize,
+    /// Keeps what is queued from being dropped in a goroutine, when the pool's own drop does it.
+    at_end: Stop,
 }
+
+/// The longest queue of a pool that was not given a length.
+const LONGEST_QUEUE: usize = 1024;
 
 /// The settings of a [`WorkerPool`].
 ///
@@ -142,8 +151,8 @@ impl PoolBuilder {
         self
     }
 
-    /// How many jobs may wait for a worker; as many as there may be workers if it is not set. With 0, submitting
-    /// waits until a worker takes the job.
+    /// How many jobs may wait for a worker; as many as there may be workers, but not more than 1024, if it is not set.
+    /// With 0, submitting waits until a worker takes the job.
     pub fn queue(mut self, capacity: usize) -> Self {
         self.queue = Some(capacity);
         self
@@ -167,18 +176,27 @@ impl PoolBuilder {
     }
 
     /// Makes the pool. No goroutine is started yet.
+    #[track_caller]
     pub fn build(self) -> WorkerPool {
-        let queue = self.queue.unwrap_or(self.max);
+        let queue = self.queue.unwrap_or(self.max.min(LONGEST_QUEUE));
         let (jobs, rx) = chan::bounded(queue);
         let owner = self.ctx.with_cancel();
         let workers = (self.min, self.max);
         let shared = Shared::new(owner.clone(), owner.canceller(), rx, workers, self.idle);
-        WorkerPool { shared, jobs, owner, queue }
+        let at_end = owner.after_func({
+            let shared = Arc::downgrade(&shared);
+            move || {
+                if let Some(shared) = shared.upgrade() {
+                    shared.drop_queued();
+                }
+            }
+        });
+        WorkerPool { shared, jobs, owner, queue, at_end }
     }
 }
 
 impl WorkerPool {
-    /// A pool of at most `n` workers, with a queue as long.
+    /// A pool of at most `n` workers, with a [queue](PoolBuilder::queue) as long.
     ///
     /// # Panics
     ///
@@ -331,7 +349,10 @@ impl WorkerPool {
             lock(&cell).take().expect("it has not run")
         };
         match self.jobs.try_send(task) {
-            Ok(()) => Ok(job),
+            Ok(()) => {
+                self.shared.drop_queued();
+                Ok(job)
+            }
             Err(TrySendError::Full(task)) => Err(TrySubmitError::Full(f(task))),
             Err(TrySendError::Disconnected(task)) => Err(TrySubmitError::Closed(f(task))),
         }
@@ -527,7 +548,8 @@ impl WorkerPool {
     fn put(&self, task: Task) {
         if let Some(task) = self.admit(task) {
             match self.jobs.try_send(task) {
-                Ok(()) => {}
+                // It may have come too late for whoever drops what is queued at the end.
+                Ok(()) => self.shared.drop_queued(),
                 // Dropped, which tells its handle.
                 Err(TrySendError::Disconnected(task)) => drop(task),
                 Err(TrySendError::Full(task)) => {
@@ -550,10 +572,9 @@ impl WorkerPool {
 
     /// Puts a counted task into the queue.
     async fn enqueue(&self, task: Task) {
-        // Pinned out here, so that a task that is given up is dropped after the wait.
-        let mut send = pin!(self.jobs.send_async(task));
-        let sent = self.shared.ctx.wait_async(send.as_mut()).await;
-        drop(sent);
+        // What comes back, or is given up, is dropped, which tells its handle.
+        drop(self.shared.ctx.wait_async(self.jobs.send_async(task)).await);
+        self.shared.drop_queued();
     }
 }
 
@@ -576,8 +597,10 @@ impl Shared {
 
 impl Drop for WorkerPool {
     fn drop(&mut self) {
+        self.at_end.stop();
         self.close();
         self.cancel();
+        self.shared.drop_queued();
     }
 }
 

@@ -1,10 +1,11 @@
 //! The results of many jobs, as iterators.
 
-use super::WorkerPool;
 use super::job::{Job, JobError, Outlet};
+use super::{Shared, WorkerPool};
 use crate::chan::{Receiver, Sender, unbounded};
 use std::collections::VecDeque;
 use std::fmt;
+use std::sync::Arc;
 
 /// Results in the order of submission; from [`WorkerPool::in_order`].
 ///
@@ -77,15 +78,21 @@ pub struct AsCompleted<'p, I, T> {
     pool: &'p WorkerPool,
     jobs: I,
     ahead: usize,
+    come: Come<T>,
+}
+
+/// The results that have come. A type of its own, so that its drop does not lengthen the borrow of the pool.
+struct Come<T> {
     /// As many results as there are jobs ahead, so it is bounded by that.
     tx: Sender<Result<T, JobError>>,
     rx: Receiver<Result<T, JobError>>,
+    shared: Arc<Shared>,
 }
 
 impl<'p, I, T> AsCompleted<'p, I, T> {
     pub(super) fn new(pool: &'p WorkerPool, jobs: I) -> Self {
         let (tx, rx) = unbounded();
-        Self { pool, jobs, ahead: 0, tx, rx }
+        Self { pool, jobs, ahead: 0, come: Come { tx, rx, shared: pool.shared.clone() } }
     }
 }
 
@@ -102,11 +109,25 @@ where
         while self.ahead < self.pool.ahead()
             && let Some(f) = self.jobs.next()
         {
-            self.pool.submit_to(f, Outlet::Channel(self.tx.clone()));
+            // Counted first: a job that cannot be submitted, which panics here, has a result as well.
             self.ahead += 1;
+            self.pool.submit_to(f, Outlet::Channel(self.come.tx.clone()));
         }
         self.ahead = self.ahead.checked_sub(1)?;
-        Some(self.rx.recv().expect("each job gives one result, or says that it was canceled"))
+        Some(self.come.rx.recv().expect("each job gives one result, or says that it was canceled"))
+    }
+}
+
+impl<T> Drop for Come<T> {
+    fn drop(&mut self) {
+        // First, so that what comes later goes back to the pool.
+        self.tx.close();
+        while let Ok(result) = self.rx.try_recv() {
+            // As when a job's handle is dropped: the panic is for who waits for the pool.
+            if let Err(JobError::Panicked(payload)) = result {
+                self.shared.keep_panic(payload);
+            }
+        }
     }
 }
 

@@ -1,6 +1,7 @@
 //! What a pool's workers and its owner have in common: the counts, and the life of a worker.
 
 use crate::chan::{Receiver, RecvTimeoutError};
+use crate::clock::now;
 use crate::context::{Canceller, Context};
 use crate::spawn::go;
 use crate::sync::WaitGroup;
@@ -8,9 +9,9 @@ use crate::sys::global::{Mutex, lock};
 use crate::sys::threads::discard_payload;
 use crate::task::panics::catch_uncaught;
 use crate::task::report::untold_panic;
-use crate::time::now;
 use crate::wait::{WaitReason, wait_deadline, wait_for};
 use std::any::Any;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -159,7 +160,10 @@ impl Drop for Account {
             self.set(Stage::New);
             lock(&self.shared.counts).stats.canceled += 1;
         }
-        self.shared.open.done();
+        // Wakers are called here, which may be foreign: one that panics must not cost the pool a worker.
+        if let Err(payload) = catch_unwind(AssertUnwindSafe(|| self.shared.open.done())) {
+            discard_payload(payload);
+        }
     }
 }
 
@@ -213,6 +217,16 @@ impl Shared {
             Some(Ok(result)) => result.map_err(RecvTimeoutError::from),
             // The context is done, or the time is up.
             Some(Err(_)) | None => Err(RecvTimeoutError::Timeout),
+        }
+    }
+
+    /// Drops what is queued, if the context is done: the workers may be busy for long, or have gone with their runtime.
+    pub(super) fn drop_queued(&self) {
+        while self.ctx.err().is_some()
+            && let Ok(task) = self.jobs.try_recv()
+        {
+            // It is not run, since the context is done.
+            task.run();
         }
     }
 

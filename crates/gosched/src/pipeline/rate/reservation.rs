@@ -1,8 +1,8 @@
 //! Tokens taken in advance.
 
 use super::{Granted, Limiter};
+use crate::clock::now;
 use crate::sys::global::lock;
-use crate::time::now;
 use std::time::{Duration, Instant};
 
 /// Tokens that were taken in advance; from [`Limiter::reserve`].
@@ -20,8 +20,15 @@ use std::time::{Duration, Instant};
 /// assert_eq!(never.delay(), Duration::MAX);
 /// ```
 ///
+/// It can be cancelled once: a second time would give back what is not there, as it does in Go.
+///
+/// ```compile_fail,E0599
+/// # let limiter = gosched::pipeline::rate::Limiter::default();
+/// let twice = limiter.reserve().clone();
+/// ```
+///
 /// In Go: `rate.Reservation`.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 #[must_use = "it tells when the event may happen"]
 pub struct Reservation<'a> {
     pub(super) limiter: &'a Limiter,

@@ -1,7 +1,7 @@
 //! Doing something now and then.
 
+use crate::clock::now;
 use crate::sync::Mutex;
-use crate::time::now;
 use std::fmt;
 use std::time::{Duration, Instant};
 

@@ -1,7 +1,9 @@
 //! What the table of a [`Map`](super::Map) holds.
 
 use crate::sys::lock::Spin;
+use crate::sys::threads::discard_payload;
 use std::hash::Hasher;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Weak};
 
 /// The table's hasher: its keys are hashes, from a `RandomState`.
@@ -23,8 +25,12 @@ impl Hasher for Known {
 }
 
 /// A key and its value, until it is removed or replaced by another entry.
+///
+/// Its drop may be the table's, which a panic would leave with half of what it was freeing: so the panics of users'
+/// destructors end there.
 pub(super) struct Entry<K, V> {
-    pub(super) key: Arc<K>,
+    /// There until it is dropped.
+    key: Option<Arc<K>>,
     /// For readers. Dead once the entry was removed or replaced.
     pub(super) value: Weak<V>,
     /// What keeps the value alive. Emptied by whoever takes the entry out of the table.
@@ -34,12 +40,29 @@ pub(super) struct Entry<K, V> {
 impl<K, V> Entry<K, V> {
     pub(super) fn new(key: &Arc<K>, value: &Arc<V>) -> Arc<Self> {
         let owner = Spin::new(Some(value.clone()));
-        Arc::new(Self { key: key.clone(), value: Arc::downgrade(value), owner })
+        Arc::new(Self { key: Some(key.clone()), value: Arc::downgrade(value), owner })
+    }
+
+    pub(super) fn key(&self) -> &Arc<K> {
+        self.key.as_ref().expect("an entry has its key until it is dropped")
     }
 
     /// Takes the value away from an entry that has left the table.
     pub(super) fn retire(&self) -> Option<Arc<V>> {
         self.owner.lock().take()
+    }
+}
+
+impl<K, V> Drop for Entry<K, V> {
+    fn drop(&mut self) {
+        let (key, value) = (self.key.take(), self.retire());
+        for dropped in
+            [catch_unwind(AssertUnwindSafe(|| drop(key))), catch_unwind(AssertUnwindSafe(|| drop(value)))]
+        {
+            if let Err(payload) = dropped {
+                discard_payload(payload);
+            }
+        }
     }
 }
 

@@ -1,0 +1,172 @@
+//! A thread that looks whether workers come back to the scheduler: one for all runtimes of the process.
+//!
+//! It compares each worker's count of goroutines taken up (`tick`) at two looks. A worker that is awake and has not moved
+//! for [`HOG`], or for one look if its thread waits in the system, is stuck; if no other worker on duty is at rest, who
+//! would take what there is to do, somebody stands in for it ([`super::crew`]).
+//!
+//! # What it costs
+//!
+//! A look reads two words of each worker, 200 times a second. When all workers have slept for [`QUIET`] looks the thread
+//! sleeps too, until a worker wakes up and stirs it: that is one load whenever a worker has slept. The order is that of
+//! every sleeper here: the monitor says that it sleeps, then looks at the workers once more; a worker says that it is
+//! awake, then looks at the monitor; all sequentially consistent.
+
+use super::shared::Shared;
+use crate::fiber::coro::Backend;
+use crate::sys::global::{Mutex, Once, OnceLock, lock};
+use crate::sys::threads::{self, ThreadFate};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Weak};
+use std::thread::Thread;
+use std::time::{Duration, Instant};
+
+/// How long a goroutine may run before its worker is stood in for (Go's time slice).
+const HOG: Duration = Duration::from_millis(10);
+/// From one look to the next.
+const INTERVAL: Duration = Duration::from_millis(5);
+/// The same for a while after somebody had to stand in: they may all be after the same thing.
+const SHORT_INTERVAL: Duration = Duration::from_millis(1);
+const SHORT_LOOKS: u32 = 20;
+/// How many looks in a row find all workers asleep before the monitor sleeps too.
+const QUIET: u32 = 20;
+
+/// The runtimes that are looked after.
+static WATCHED: Mutex<Vec<Watched>> = Mutex::new(Vec::new());
+static ASLEEP: AtomicBool = AtomicBool::new(false);
+static THREAD: OnceLock<Thread> = OnceLock::new();
+
+struct Watched {
+    shared: Weak<Shared>,
+    seen: Vec<Seen>,
+    /// Of the present look: workers that have not moved. Kept, so that a look allocates nothing.
+    suspects: Vec<Suspect>,
+}
+
+struct Suspect {
+    index: usize,
+    seen: Seen,
+    os_thread: u32,
+}
+
+/// A worker at an earlier look: where it was then, and since when.
+#[derive(Clone, Copy)]
+struct Seen {
+    tick: u32,
+    since: Instant,
+}
+
+/// What a look at a runtime, or at all of them, has found.
+#[derive(Clone, Copy, Default)]
+struct Look {
+    awake: bool,
+    replaced: bool,
+}
+
+/// Looks after a runtime from now on.
+pub(super) fn watch(shared: &Arc<Shared>) {
+    lock(&WATCHED).push(Watched { shared: Arc::downgrade(shared), seen: Vec::new(), suspects: Vec::new() });
+    static STARTED: Once = Once::new();
+    // Without the thread everything works as long as nobody is stuck: not worth failing for.
+    STARTED.call_once(|| drop(threads::spawn("gosched-monitor", Box::new(serve))));
+    stir();
+}
+
+/// Looks after a runtime no more.
+pub(super) fn forget(shared: &Shared) {
+    lock(&WATCHED).retain(|watched| !std::ptr::eq(watched.shared.as_ptr(), shared));
+}
+
+/// A worker is awake: so the monitor must be.
+#[inline]
+pub(super) fn stir() {
+    if ASLEEP.load(Ordering::SeqCst) {
+        wake();
+    }
+}
+
+#[cold]
+fn wake() {
+    if ASLEEP.swap(false, Ordering::SeqCst)
+        && let Some(thread) = THREAD.get()
+    {
+        thread.unpark();
+    }
+}
+
+fn serve() -> ThreadFate {
+    let _ = THREAD.set(std::thread::current());
+    let (mut quiet, mut short) = (0, 0);
+    loop {
+        let look = look_at_all();
+        quiet = if look.awake { 0 } else { quiet + 1 };
+        short = if look.replaced { SHORT_LOOKS } else { short.saturating_sub(1) };
+        if quiet < QUIET {
+            std::thread::park_timeout(if short > 0 { SHORT_INTERVAL } else { INTERVAL });
+            continue;
+        }
+        ASLEEP.store(true, Ordering::SeqCst);
+        if look_at_all().awake {
+            ASLEEP.store(false, Ordering::SeqCst);
+        }
+        while ASLEEP.load(Ordering::SeqCst) {
+            std::thread::park();
+        }
+        quiet = 0;
+    }
+}
+
+fn look_at_all() -> Look {
+    let mut all = Look::default();
+    for watched in lock(&WATCHED).iter_mut() {
+        if let Some(shared) = watched.shared.upgrade() {
+            let one = watched.look(&shared, Instant::now());
+            all = Look { awake: all.awake || one.awake, replaced: all.replaced || one.replaced };
+        }
+    }
+    all
+}
+
+impl Watched {
+    fn look(&mut self, shared: &Shared, now: Instant) -> Look {
+        let mut look = Look::default();
+        let mut resting = false;
+        self.suspects.clear();
+        for (index, remote) in shared.remotes.iter().enumerate() {
+            let tick = remote.tick.load(Ordering::Relaxed);
+            let awake = shared.idle.is_awake(index as u32);
+            let here = Seen { tick, since: now };
+            if self.seen.len() == index {
+                self.seen.push(here);
+            }
+            let seen = &mut self.seen[index];
+            let Some(os_thread) = remote.os_thread().filter(|_| remote.is_on_duty()) else {
+                // Not started yet, stuck and stood in for, or off duty.
+                *seen = here;
+                continue;
+            };
+            look.awake |= awake;
+            resting |= !awake;
+            if !awake || seen.tick != tick {
+                *seen = here;
+                continue;
+            }
+            self.suspects.push(Suspect { index, seen: *seen, os_thread });
+        }
+        if resting {
+            // Whoever rests takes what may be taken; told once more, in case the last one told is stuck itself.
+            if !self.suspects.is_empty() && shared.has_movable() {
+                shared.notify();
+            }
+            return look;
+        }
+        for suspect in &self.suspects {
+            let since = now - suspect.seen.since;
+            // With a thread for each goroutine the worker's own waits while they run.
+            let may_block = shared.config.backend == Backend::Stacks && since >= SHORT_INTERVAL;
+            if since >= HOG || (may_block && threads::is_blocked(suspect.os_thread)) {
+                look.replaced |= shared.replace(suspect.index, suspect.seen.tick);
+            }
+        }
+        look
+    }
+}
