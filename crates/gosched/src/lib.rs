@@ -31,6 +31,8 @@
 
 mod clock;
 #[cfg(not(loom))]
+mod dump;
+#[cfg(not(loom))]
 mod fiber;
 mod queue;
 mod scheduler;
@@ -43,6 +45,8 @@ mod wait;
 pub mod chan;
 #[cfg(not(loom))]
 pub mod context;
+#[cfg(not(loom))]
+pub mod debug;
 #[cfg(not(loom))]
 pub mod group;
 #[cfg(not(loom))]
@@ -64,7 +68,8 @@ pub mod __select {
 /// Goroutines: starting them with settings, waiting for them, and what belongs to one.
 pub mod goroutine {
     pub use crate::spawn::{
-        Blocking, Builder, Goexit, Goroutine, JoinHandle, LocalKey, Scope, ScopedJoinHandle, ShutDown,
+        Blocking, Builder, Goexit, Goroutine, JoinHandle, Labels, LocalKey, Scope, ScopedJoinHandle,
+        ShutDown, labels, set_labels,
     };
 }
 

@@ -16,6 +16,8 @@
 //!   consistent, so that with sequentially consistent accesses to the sleeper's own word at least one of
 //!   the two sees the other.
 
+#[cfg(not(loom))]
+pub(crate) mod coarse;
 pub(crate) mod driver;
 mod heap;
 pub(crate) mod manual;

@@ -3,9 +3,11 @@
 use super::Runtime;
 use super::default;
 use crate::clock::Clock;
+use crate::dump::runtimes;
 use crate::fiber::coro::Backend;
 use crate::fiber::{overflow, stack};
 use crate::scheduler::{Config, Shared};
+use crate::task::Schedule;
 use crate::task::panics::{GoroutinePanic, OnPanic};
 use std::io;
 
@@ -251,7 +253,9 @@ impl Builder {
         };
         overflow::set_describer(super::describe::describe);
         overflow::install();
+        let name = config.name.clone();
         let runtime = Runtime { shared: Shared::new(config) };
+        runtimes::add(runtime.shared.anchor(), name);
         // On failure the runtime is dropped, which ends the workers that have started.
         runtime.shared.start()?;
         Ok(runtime)

@@ -24,8 +24,8 @@ pub(super) fn describe(detail: Detail, out: &mut dyn FnMut(&[u8])) {
         Detail::Subject => {
             out(b"goroutine ");
             out(digits(task.id.get(), &mut buffer));
-            task.with_extra(|extra| {
-                if let Some(name) = extra.as_ref().and_then(|extra| extra.name.as_deref()) {
+            task.with_name(|name| {
+                if let Some(name) = name {
                     out(b" \"");
                     out(name.as_bytes());
                     out(b"\"");

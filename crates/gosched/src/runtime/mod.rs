@@ -16,6 +16,7 @@ pub mod __private {
     pub use super::main::{main, main_async};
 }
 
+use crate::dump::runtimes;
 use crate::fiber::stack;
 use crate::scheduler::Shared;
 use crate::spawn::target::Spec;
@@ -107,6 +108,7 @@ impl Runtime {
         let spec = Spec {
             name: Some("main".into()),
             stack_log2: stack::MAIN_SIZE.trailing_zeros() as u8,
+            is_main: true,
             ..Spec::here()
         };
         // SAFETY: `join` below neither returns nor unwinds before the goroutine has ended, so what `f` borrows
@@ -148,6 +150,7 @@ impl RefUnwindSafe for Runtime {}
 impl Drop for Runtime {
     fn drop(&mut self) {
         self.shared.shut_down();
+        runtimes::remove(self.shared.anchor());
     }
 }
 

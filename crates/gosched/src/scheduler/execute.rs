@@ -6,6 +6,8 @@ use crate::fiber::coro::{Backend, FiberRef, Hooks};
 use crate::task::current::{context_ptr, set_context};
 use crate::task::header::NO_HOME;
 use crate::task::join::Last;
+use crate::task::peek::RUNNING;
+use crate::task::reason::WaitReason;
 use crate::task::state::Parked;
 use crate::task::waker::waker;
 use crate::task::{Request, TaskRef, pool};
@@ -80,11 +82,10 @@ impl Worker {
     /// The owner takes a queued task up.
     #[inline]
     fn take_up(task: TaskRef) {
-        if task.reason.get() == YIELDED {
-            task.reason.set(0);
-        } else {
+        if task.reason.get() != YIELDED {
             task.state.begin();
         }
+        task.reason.set(RUNNING);
     }
 
     /// A goroutine has suspended.
@@ -265,8 +266,10 @@ fn poll_future(task: TaskRef) {
     task.depth.set(0);
     untie(task);
     if ready {
-        finish(task);
-    } else if task.state.park() == Parked::Notified {
+        return finish(task);
+    }
+    task.note_wait(WaitReason::Future, None);
+    if task.state.park() == Parked::Notified {
         here().push_back(task);
     }
 }

@@ -8,7 +8,7 @@ use super::idle::Left;
 use super::monitor;
 use super::remote::Remote;
 use super::worker::Worker;
-use crate::clock::{NEVER, real_now, to_instant, to_nanos};
+use crate::clock::{NEVER, coarse, real_now, to_instant, to_nanos};
 use crate::task::TaskRef;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
@@ -263,6 +263,7 @@ impl Worker {
             self.trim();
             let since = real_now();
             self.park_until(self.wake_up_time(nap, until), index);
+            coarse::refresh();
             if !self.remote().inbox.seems_empty() && since.elapsed() < SHORT_SLEEP {
                 self.slept_too_soon();
             }

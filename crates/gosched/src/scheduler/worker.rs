@@ -2,7 +2,7 @@
 
 use super::remote::Remote;
 use super::shared::Shared;
-use crate::clock::{NEVER, real_now, to_nanos};
+use crate::clock::{NEVER, coarse, real_now, to_nanos};
 use crate::fiber::coro::FiberRef;
 use crate::queue::Linked;
 use crate::queue::fifo::Fifo;
@@ -230,6 +230,7 @@ impl Worker {
     #[cold]
     fn fair_turn(&self) -> Option<TaskRef> {
         self.fair_in.set(FAIR_TICK);
+        coarse::refresh();
         self.fire_timers();
         // One of a batch (Go: one of the queue): goroutines that were made one after the other often talk to each
         // other. Taken one by one by several workers in turn they would all be parted.

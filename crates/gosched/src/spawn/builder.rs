@@ -102,7 +102,7 @@ impl Builder {
             None => 0,
             Some(bytes) => stack::check_size(bytes)?.trailing_zeros() as u8,
         };
-        Ok(Spec { name: self.name, stack_log2, created })
+        Ok(Spec { name: self.name, stack_log2, ..Spec::at(created) })
     }
 }
 

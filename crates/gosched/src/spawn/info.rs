@@ -2,6 +2,7 @@
 
 use super::target;
 use crate::task::current::current_task;
+use crate::task::labels::Labels;
 use crate::task::report::Goexit;
 use std::fmt;
 use std::sync::Arc;
@@ -57,6 +58,41 @@ pub fn current() -> Goroutine {
         Some(task) => Goroutine { id: task.id.get(), name: task.name() },
         None => Goroutine { id: 0, name: std::thread::current().name().map(Arc::from) },
     }
+}
+
+/// Gives the calling goroutine labels: texts by name, in place of those it had. Dumps show them, and goroutines that it
+/// starts from now on have them, too.
+///
+/// Of two labels with one name the later one counts. On a thread that runs no goroutine it does nothing.
+///
+/// ```
+/// use gosched::goroutine::{labels, set_labels};
+///
+/// gosched::run(|| {
+///     set_labels([("request", "17")]);
+///     let child = gosched::go(|| labels().get("request").map(str::to_owned));
+///     assert_eq!(child.join().unwrap().as_deref(), Some("17"));
+/// });
+/// ```
+///
+/// In Go: `pprof.SetGoroutineLabels`, and `pprof.Do`.
+pub fn set_labels<K: Into<String>, V: Into<String>>(labels: impl IntoIterator<Item = (K, V)>) {
+    // The iterator is the caller's code, and may block: we ask who runs here afterwards.
+    let labels = Labels::new(labels.into_iter().map(|(name, value)| (name.into(), value.into())));
+    if let Some(task) = current_task() {
+        task.set_labels(labels);
+    }
+}
+
+/// The labels of the calling goroutine. None on a thread that runs no goroutine.
+///
+/// ```
+/// gosched::run(|| assert!(gosched::goroutine::labels().is_empty()));
+/// ```
+///
+/// In Go: `pprof.ForLabels`, for those of a context.
+pub fn labels() -> Labels {
+    current_task().map(|task| task.labels()).unwrap_or_default()
 }
 
 /// How many goroutines of the caller's runtime have not ended. A moment old when it is returned.

@@ -123,8 +123,7 @@ impl<T: Send + 'static> LocalKey<T> {
     }
 
     fn edit_task<R>(task: TaskRef, f: impl FnOnce(&mut Values) -> R) -> R {
-        task.with_extra(|extra| {
-            let locals = &mut extra.get_or_insert_default().locals;
+        task.with_locals(|locals| {
             let values = locals.get_or_insert_with(|| Box::new(Values::default()));
             f(values.downcast_mut().expect("only this module stores locals"))
         })

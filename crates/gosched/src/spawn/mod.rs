@@ -15,10 +15,11 @@ pub(crate) use origin::Origin;
 pub use blocking::{Blocking, blocking, blocking_async};
 pub use builder::Builder;
 pub use handle::JoinHandle;
-pub use info::{Goroutine, current, goexit, num_goroutine};
+pub use info::{Goroutine, current, goexit, labels, num_goroutine, set_labels};
 pub use local::LocalKey;
 pub use scope::{Scope, ScopedJoinHandle, scope};
 
+pub use crate::task::labels::Labels;
 pub use crate::task::report::{Goexit, ShutDown};
 
 use std::future::Future;
@@ -99,7 +100,7 @@ pub(crate) fn go_at<F>(created: &'static std::panic::Location<'static>, f: F) ->
 where
     F: FnOnce() + Send + 'static,
 {
-    match builder::spawn_closure(&target::Spec { name: None, stack_log2: 0, created }, f) {
+    match builder::spawn_closure(&target::Spec::at(created), f) {
         Ok(handle) => handle,
         Err(error) => refuse(&error),
     }

@@ -20,8 +20,7 @@ impl Origin {
     /// The caller's.
     #[track_caller]
     pub(crate) fn here() -> Self {
-        let spec = Spec { name: None, stack_log2: 0, created: Location::caller() };
-        Self { scheduler: target::existing(), spec }
+        Self { scheduler: target::existing(), spec: Spec::at(Location::caller()) }
     }
 
     /// Starts `f` in a goroutine, whose panics go where those of goroutines go that nobody joins. Should there be

@@ -1,6 +1,8 @@
 //! Which runtime a new goroutine goes to.
 
+use crate::task::extra::ShownExtra;
 use crate::task::header::Refused;
+use crate::task::labels::Labels;
 use crate::task::{Anchor, Schedule, TaskRef, context, current, pool};
 use std::cell::RefCell;
 use std::io;
@@ -13,6 +15,8 @@ pub(crate) struct Spec {
     pub(crate) name: Option<Arc<str>>,
     /// Logarithm of the stack size; 0 for the runtime's default.
     pub(crate) stack_log2: u8,
+    /// It is the main goroutine of a `run`.
+    pub(crate) is_main: bool,
     pub(crate) created: &'static Location<'static>,
 }
 
@@ -21,7 +25,13 @@ impl Spec {
     #[track_caller]
     #[inline]
     pub(crate) fn here() -> Self {
-        Self { name: None, stack_log2: 0, created: Location::caller() }
+        Self::at(Location::caller())
+    }
+
+    /// The same for another place.
+    #[inline]
+    pub(crate) fn at(created: &'static Location<'static>) -> Self {
+        Self { name: None, stack_log2: 0, is_main: false, created }
     }
 }
 
@@ -88,13 +98,13 @@ pub(crate) unsafe fn start(spec: &Spec, fill: impl FnOnce(TaskRef)) -> io::Resul
     match context() {
         Some(context) => {
             let task = pool::allocate(Some(&context.cache));
-            let parent = context.task.get().map_or(0, |task| task.id.get());
+            let (parent, labels) = parent(context.task.get());
             // SAFETY: a worker keeps its scheduler alive; the header is fresh.
             unsafe { pool::prepare(task, context.next_id(), parent, context.scheduler, spec.created) };
             // SAFETY: as above.
             let scheduler = unsafe { Anchor::scheduler(context.scheduler) };
             // SAFETY: passed on.
-            unsafe { launch(task, spec, scheduler, fill) }
+            unsafe { launch(task, spec, labels, scheduler, fill) }
         }
         None => {
             let scheduler = match entered() {
@@ -118,11 +128,17 @@ pub(crate) unsafe fn start_on(
     fill: impl FnOnce(TaskRef),
 ) -> io::Result<TaskRef> {
     let task = pool::allocate(None);
-    let parent = current::current_task().map_or(0, |task| task.id.get());
+    let (parent, labels) = parent(current::current_task());
     // SAFETY: a task that is not closed keeps its scheduler alive; the header is fresh.
     unsafe { pool::prepare(task, current::fresh_id(), parent, scheduler.anchor(), spec.created) };
     // SAFETY: passed on.
-    unsafe { launch(task, spec, scheduler, fill) }
+    unsafe { launch(task, spec, labels, scheduler, fill) }
+}
+
+/// What a goroutine has from the one that makes it: that one's id, and its labels.
+#[inline]
+fn parent(task: Option<TaskRef>) -> (u64, Labels) {
+    task.map_or_else(Default::default, |task| (task.id.get(), task.labels()))
 }
 
 /// # Safety
@@ -132,16 +148,18 @@ pub(crate) unsafe fn start_on(
 unsafe fn launch(
     task: TaskRef,
     spec: &Spec,
+    labels: Labels,
     scheduler: &dyn Schedule,
     fill: impl FnOnce(TaskRef),
 ) -> io::Result<TaskRef> {
-    fill(task);
     if spec.stack_log2 != 0 {
         task.stack_log2.set(spec.stack_log2);
     }
-    if let Some(name) = &spec.name {
-        task.with_extra(|extra| extra.get_or_insert_default().name = Some(name.clone()));
+    if spec.name.is_some() || !labels.is_empty() {
+        task.give_extra(ShownExtra { name: spec.name.clone(), is_main: spec.is_main, labels });
     }
+    // From here on dumps show it.
+    fill(task);
     match scheduler.spawn(task) {
         Ok(()) => Ok(task),
         // SAFETY: it was not queued, and nobody else knows it.

@@ -26,6 +26,8 @@ pub(crate) enum Stage {
 /// The operations on a body, by type.
 pub(crate) struct VTable {
     pub(crate) stackful: bool,
+    /// There is a goroutine.
+    pub(crate) is_body: bool,
     /// The header is never used again.
     pub(crate) leaked: bool,
     /// Runs a closure to its end and stores its output. Never unwinds.
@@ -44,6 +46,7 @@ impl VTable {
     /// For headers in the pool.
     pub(crate) const NONE: VTable = VTable {
         stackful: false,
+        is_body: false,
         leaked: false,
         run: |_| {},
         poll: |_, _| true,
@@ -77,6 +80,7 @@ struct Fut;
 impl<F: FnOnce() -> T, T> Body<F, T> for Closure {
     const VTABLE: &'static VTable = &VTable {
         stackful: true,
+        is_body: true,
         leaked: false,
         run: run::<F, T>,
         poll: |_, _| unreachable!("a closure is not polled"),
@@ -89,6 +93,7 @@ impl<F: FnOnce() -> T, T> Body<F, T> for Closure {
 impl<F: Future<Output = T>, T> Body<F, T> for Fut {
     const VTABLE: &'static VTable = &VTable {
         stackful: false,
+        is_body: true,
         leaked: false,
         run: |_| unreachable!("a future is not called"),
         poll: poll::<F, T>,
@@ -141,7 +146,8 @@ unsafe fn set<B, T, K: Body<B, T>>(task: TaskRef, body: B) {
         // SAFETY: as above; a pointer fits.
         unsafe { task.storage.get().cast::<*mut Store<B, T>>().write(Box::into_raw(Box::new(store))) };
     }
-    task.vtable.set(K::VTABLE);
+    // Last: from here on dumps show the goroutine.
+    task.vtable.publish(K::VTABLE);
 }
 
 /// # Safety

@@ -1,8 +1,10 @@
 //! The header of a task and the copyable reference to it.
 
 use super::body::VTable;
+use super::extra::Extra;
 use super::join::JoinSlot;
 use super::panics::OnPanic;
+use super::shown::{ShownOption, ShownRef, ShownU8, ShownU16, ShownU64};
 use super::state::State;
 use crate::clock::Timers;
 use crate::fiber::coro::FiberRef;
@@ -92,15 +94,6 @@ pub(crate) enum Refused {
 /// No worker is home to the task: it may run anywhere.
 pub(crate) const NO_HOME: u32 = u32::MAX;
 
-/// What few tasks have, kept out of the header.
-#[derive(Default)]
-pub(crate) struct Extra {
-    pub(crate) name: Option<Arc<str>>,
-    pub(crate) locals: Option<Box<dyn std::any::Any + Send>>,
-    /// Its panic has been told to the runtime's hook.
-    pub(crate) told: bool,
-}
-
 /// Words of body or output that fit into the header.
 pub(crate) const INLINE_WORDS: usize = 9;
 
@@ -108,29 +101,35 @@ pub(crate) const INLINE_WORDS: usize = 9;
 #[repr(C, align(64))]
 pub(crate) struct Task {
     pub(crate) state: State,
-    /// A waiter's reason while parked, for dumps.
-    pub(crate) reason: Cell<u8>,
+    /// A waiter's reason while parked, or what it does instead; for dumps.
+    pub(crate) reason: ShownU8,
     /// Logarithm of the stack size; 0 for the runtime's default.
     pub(crate) stack_log2: Cell<u8>,
+    /// Since when it waits.
+    pub(crate) since: ShownU16,
     /// Which worker the task is pinned to: [`NO_HOME`] before it starts, and for movable ones.
     pub(crate) home: Cell<u32>,
     /// How many polls of user futures are on the stack: a blocking call inside one is nested.
     pub(crate) depth: Cell<u32>,
     pub(crate) join: JoinSlot,
     next: AtomicPtr<Task>,
-    pub(crate) id: Cell<u64>,
+    pub(crate) id: ShownU64,
     /// Atomic because the shutdown's sweep reads it in headers it does not own.
     pub(crate) scheduler: AtomicPtr<Anchor>,
-    pub(crate) vtable: Cell<&'static VTable>,
-    pub(crate) created: Cell<&'static Location<'static>>,
-    pub(crate) parent: Cell<u64>,
+    pub(crate) vtable: ShownRef<VTable>,
+    pub(crate) created: ShownRef<Location<'static>>,
+    pub(crate) parent: ShownU64,
     /// Where it waits.
-    pub(crate) waits_at: Cell<Option<&'static Location<'static>>>,
+    pub(crate) waits_at: ShownOption<Location<'static>>,
     /// The stack it is parked on; none before it starts and between the polls of a future.
     pub(crate) fiber: Cell<Option<FiberRef>>,
-    pub(crate) extra: UnsafeCell<Option<Box<Extra>>>,
+    pub(crate) extra: AtomicPtr<Extra>,
     pub(crate) storage: UnsafeCell<[MaybeUninit<u64>; INLINE_WORDS]>,
 }
+
+/// Three cache lines. A field more must push something out.
+#[cfg(target_pointer_width = "64")]
+const _: () = assert!(size_of::<Task>() == 192);
 
 // SAFETY: who may touch which field is written down in the module's documentation: cells only the owner of
 // the moment, and ownership passes through the state word's release and acquire (or a queue's).
@@ -143,20 +142,21 @@ impl Task {
     pub(crate) fn new() -> Self {
         Self {
             state: State::closed(),
-            reason: Cell::new(0),
+            reason: ShownU8::new(0),
             stack_log2: Cell::new(0),
+            since: ShownU16::new(0),
             home: Cell::new(NO_HOME),
             depth: Cell::new(0),
             join: JoinSlot::new(),
             next: AtomicPtr::new(std::ptr::null_mut()),
-            id: Cell::new(0),
+            id: ShownU64::new(0),
             scheduler: AtomicPtr::new(std::ptr::null_mut()),
-            vtable: Cell::new(&VTable::NONE),
-            created: Cell::new(Location::caller()),
-            parent: Cell::new(0),
-            waits_at: Cell::new(None),
+            vtable: ShownRef::new(&VTable::NONE),
+            created: ShownRef::new(Location::caller()),
+            parent: ShownU64::new(0),
+            waits_at: ShownOption::new(None),
             fiber: Cell::new(None),
-            extra: UnsafeCell::new(None),
+            extra: AtomicPtr::new(std::ptr::null_mut()),
             storage: UnsafeCell::new([MaybeUninit::uninit(); INLINE_WORDS]),
         }
     }
@@ -253,30 +253,5 @@ impl TaskRef {
     #[inline]
     pub(crate) fn is_stackful(self) -> bool {
         self.vtable.get().stackful
-    }
-
-    /// The name, if it was given one.
-    pub(crate) fn name(self) -> Option<Arc<str>> {
-        // SAFETY: only the task's owner (or its creator before it is queued) calls this; nobody writes now.
-        unsafe { (*self.extra.get()).as_ref().and_then(|extra| extra.name.clone()) }
-    }
-
-    /// Drops the goroutine's own values. Their destructors are the user's, and may make such values anew: for
-    /// some rounds; what is there then stays for ever. Only for the task's owner.
-    pub(crate) fn drop_locals(self) {
-        const ROUNDS: usize = 8;
-        let take = || self.with_extra(|extra| extra.as_mut().and_then(|extra| extra.locals.take()));
-        for _ in 0..ROUNDS {
-            let Some(locals) = take() else { return };
-            drop(locals);
-        }
-        std::mem::forget(take());
-    }
-
-    /// Runs `f` on what few tasks have. Only for the task's owner.
-    pub(crate) fn with_extra<R>(self, f: impl FnOnce(&mut Option<Box<Extra>>) -> R) -> R {
-        // SAFETY: only the owner calls this, and `f` cannot reach the task through us a second time without
-        // suspending, which callers do not do inside `f`.
-        unsafe { f(&mut *self.extra.get()) }
     }
 }

@@ -10,7 +10,9 @@
 //! |---|---|
 //! | `state` | anybody; see the table in [`state`] |
 //! | `join` | the owner of the body and the one `JoinHandle`; see [`join`] |
-//! | `id`, `scheduler`, `created`, `parent`, `vtable` | written before the task is first queued, read-only after |
+//! | `id`, `scheduler`, `created`, `parent`, `vtable` | written before the task is first queued, read-only after; anybody may look, see [`peek`] |
+//! | `reason`, `waits_at`, `since` | written by the owner; anybody may look |
+//! | `extra` | the owner; dumps under a lock, see [`extra`] |
 //! | `next` | the queue that holds the task |
 //! | everything else in [`Owned`] | the task's owner (state OWNED): the worker running it, or who closed it |
 //!
@@ -21,15 +23,24 @@ pub(crate) mod body;
 #[cfg(not(loom))]
 pub(crate) mod current;
 #[cfg(not(loom))]
+pub(crate) mod extra;
+#[cfg(not(loom))]
 pub(crate) mod header;
 #[cfg(any(not(loom), test))]
 pub(crate) mod join;
 #[cfg(not(loom))]
+pub(crate) mod labels;
+#[cfg(not(loom))]
 pub(crate) mod panics;
 #[cfg(not(loom))]
+pub(crate) mod peek;
+#[cfg(not(loom))]
 pub(crate) mod pool;
+pub(crate) mod reason;
 #[cfg(not(loom))]
 pub(crate) mod report;
+#[cfg(not(loom))]
+pub(crate) mod shown;
 pub(crate) mod state;
 #[cfg(not(loom))]
 pub(crate) mod waker;

@@ -146,7 +146,7 @@ pub(crate) fn uncaught(payload: &(dyn Any + Send)) {
     let wanted = unsafe { task.scheduler_ref() }.on_panic();
     if let Some(Hook(Some(hook))) = &wanted.hook {
         // No report that nobody has joined it: who has a hook has been told.
-        task.with_extra(|extra| extra.get_or_insert_default().told = true);
+        task.set_told();
         call(&**hook, &GoroutinePanic::new(task, payload));
     }
     if wanted.abort {

@@ -11,6 +11,7 @@ use crate::sys::mem;
 use crate::sys::prim::Ordering;
 use std::cell::Cell;
 use std::mem::MaybeUninit;
+use std::sync::atomic::fence;
 
 /// Headers made at a time.
 const CHUNK: usize = 64;
@@ -155,9 +156,7 @@ pub(crate) fn allocate(cache: Option<&Cache>) -> TaskRef {
 #[inline]
 pub(crate) unsafe fn free(task: TaskRef, cache: Option<&Cache>) {
     task.vtable.set(&VTable::NONE);
-    // Its owner has dropped the locals; what is left is a name.
-    let extra = task.with_extra(Option::take);
-    drop(extra);
+    task.free_extra();
     match cache {
         Some(cache) => cache.push(task),
         None => global().push(task),
@@ -216,7 +215,9 @@ pub(crate) unsafe fn prepare(
     scheduler: *const Anchor,
     created: &'static std::panic::Location<'static>,
 ) {
-    task.id.set(id);
+    // For those who look from outside: see `peek`.
+    task.id.set(0);
+    fence(Ordering::Release);
     task.parent.set(parent);
     task.scheduler.store(scheduler.cast_mut(), Ordering::Relaxed);
     task.created.set(created);
@@ -227,6 +228,7 @@ pub(crate) unsafe fn prepare(
     task.depth.set(0);
     task.fiber.set(None);
     task.join.open();
+    task.id.publish(id);
     // Last: from here on a stale wake counts as one for the new goroutine.
     task.state.open();
 }

@@ -75,7 +75,7 @@ fn tell(task: TaskRef, payload: &(dyn Any + Send)) {
     if payload.is::<Goexit>() || payload.is::<ShutDown>() {
         return;
     }
-    if task.with_extra(|extra| extra.as_ref().is_some_and(|extra| extra.told)) {
+    if task.is_told() {
         return;
     }
     let name = task.name().map(|name| format!(" \"{name}\"")).unwrap_or_default();

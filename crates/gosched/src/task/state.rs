@@ -51,6 +51,18 @@ pub(crate) enum Parked {
     Notified,
 }
 
+/// What somebody sees who looks at a task from outside.
+#[cfg(not(loom))]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Seen {
+    /// Parked; only wakers know it.
+    Parked,
+    /// Queued or being run.
+    Owned,
+    /// Over, or no task at all.
+    Closed,
+}
+
 /// The word itself.
 #[derive(Debug)]
 pub(crate) struct State(AtomicU32);
@@ -128,6 +140,16 @@ impl State {
     #[inline]
     pub(crate) fn close(&self) {
         self.0.store(CLOSED, Ordering::Release);
+    }
+
+    /// The state a moment ago, for anybody.
+    #[cfg(not(loom))]
+    pub(crate) fn seen(&self) -> Seen {
+        match self.0.load(Ordering::Acquire) {
+            word if word & CLOSED != 0 => Seen::Closed,
+            word if word & OWNED != 0 => Seen::Owned,
+            _ => Seen::Parked,
+        }
     }
 
     /// Whether the task is parked and nobody has woken it.

@@ -218,8 +218,7 @@ impl Spot<'_> {
                 // Woken for something that is over, perhaps on another worker.
                 spot = lean_spot().filter(|now| now.task == spot.task)?;
             }
-            spot.task.reason.set(reason as u8);
-            spot.task.waits_at.set(Some(at));
+            spot.task.note_wait(reason, Some(at));
             suspend(&spot, Request::Park);
             look = true;
         }
@@ -350,8 +349,7 @@ impl Blocker {
             return;
         }
         self.eager = EAGER;
-        task.reason.set(self.reason as u8);
-        task.waits_at.set(Some(self.at));
+        task.note_wait(self.reason, Some(self.at));
         if self.must_end() {
             self.pointed_at |= is_pointed_at(spot);
             suspend_unchecked(spot, Request::Park);

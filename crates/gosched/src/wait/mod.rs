@@ -31,6 +31,7 @@ mod thread;
 mod timer;
 pub(crate) mod waiter;
 
+pub use crate::task::reason::WaitReason;
 #[cfg(loom)]
 pub(crate) use block::Timer;
 pub use block::wait;
@@ -39,65 +40,3 @@ pub(crate) use block::{At, Spot, lean_spot, wait_deadline, wait_for};
 pub use block::{no_suspend, yield_now};
 #[cfg(not(loom))]
 pub(crate) use timer::{Keeper, Timer, WeakKeeper};
-
-/// What a goroutine waits for, as dumps name it.
-///
-/// ```
-/// use gosched::WaitReason;
-///
-/// fn is_lock(reason: WaitReason) -> bool {
-///     matches!(reason, WaitReason::MutexLock | WaitReason::RwLockRead | WaitReason::RwLockWrite)
-/// }
-/// assert!(!is_lock(WaitReason::Sleep));
-/// ```
-///
-/// In Go: the text after a goroutine's number in a dump, `[chan receive]`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-#[repr(u8)]
-pub enum WaitReason {
-    /// A future of the user or of another library.
-    Future,
-    /// A channel send.
-    ChanSend,
-    /// A channel receive.
-    ChanReceive,
-    /// A send on a channel that is `None`.
-    ChanSendNil,
-    /// A receive that can never come: `never()`.
-    ChanReceiveNil,
-    /// The closing of a channel, waited for by a sender.
-    ChanClosed,
-    /// A select.
-    Select,
-    /// A select without cases.
-    SelectNoCases,
-    /// A mutex.
-    MutexLock,
-    /// A reader-writer lock, for reading.
-    RwLockRead,
-    /// A reader-writer lock, for writing.
-    RwLockWrite,
-    /// The first call of a `Once`, a `OnceCell` or a `LazyLock`, made by another.
-    OnceWait,
-    /// The others at a barrier.
-    BarrierWait,
-    /// A condition variable.
-    CondWait,
-    /// A wait group.
-    WaitGroupWait,
-    /// A place in a group with a limit.
-    GroupPlace,
-    /// Permits of a semaphore.
-    SemaphoreAcquire,
-    /// Another caller's run of the same function (`SingleFlight`).
-    SingleFlightWait,
-    /// A sleep.
-    Sleep,
-    /// The end of another goroutine.
-    Join,
-    /// A call on a blocking thread.
-    Blocking,
-    /// The children of a scope.
-    Scope,
-}

@@ -1,0 +1,87 @@
+//! What the program does: every goroutine with its state, as data and as text, and goroutines that were left behind.
+//!
+//! Looking at goroutines neither stops nor disturbs them, and costs them nothing while nobody looks. A list is not of one
+//! instant: each of its lines was true at a moment while it was made.
+//!
+//! In Go: `runtime.Stack`, the goroutine profile, and the module `go.uber.org/goleak`.
+
+pub mod leak;
+
+pub use crate::dump::{GoroutineGroup, GoroutineInfo};
+pub use crate::task::reason::GoroutineState;
+
+use crate::dump;
+use std::io;
+
+/// More goroutines than these are summarised.
+const MOST: usize = 1000;
+
+/// All goroutines of all runtimes of the process, sorted by their ids.
+///
+/// Those that have ended are not among them, also if nobody has joined them yet; neither are those that were abandoned
+/// when their runtime was shut down.
+///
+/// ```
+/// use gosched::debug;
+///
+/// gosched::run(|| {
+///     let ids: Vec<u64> = debug::goroutines().iter().map(|info| info.id).collect();
+///     assert!(ids.contains(&gosched::current().id()));
+/// });
+/// ```
+///
+/// In Go: `runtime.Stack(buf, true)`, as text.
+pub fn goroutines() -> Vec<GoroutineInfo> {
+    dump::goroutines()
+}
+
+/// The same, counted by what they do, where they wait and where they were started: the largest group first. For
+/// programs with very many goroutines, a million of which take well under a second.
+///
+/// ```
+/// gosched::run(|| {
+///     let groups = gosched::debug::groups();
+///     assert!(groups.iter().any(|group| group.count >= 1));
+/// });
+/// ```
+///
+/// In Go: `pprof.Lookup("goroutine")`.
+pub fn groups() -> Vec<GoroutineGroup> {
+    dump::groups()
+}
+
+/// What all goroutines of the process do, as text in Go's form: the caller first, then by their ids. Of more than a
+/// thousand it is a summary like Go's goroutine profile, which begins with `goroutine profile: total`.
+///
+/// ```
+/// gosched::run(|| {
+///     let text = gosched::debug::stacks();
+///     assert!(text.starts_with("goroutine "), "{text}");
+///     assert!(text.contains("[running]:"), "{text}");
+/// });
+/// ```
+///
+/// In Go: `runtime.Stack(buf, true)`.
+pub fn stacks() -> String {
+    let mut text = Vec::new();
+    dump::write(&mut text, MOST).expect("a vector takes everything");
+    String::from_utf8_lossy(&text).into_owned()
+}
+
+/// Writes what [`stacks`] returns.
+///
+/// # Errors
+///
+/// Those of `out`.
+///
+/// ```
+/// gosched::debug::stacks_to(std::io::stderr())?;
+/// # std::io::Result::Ok(())
+/// ```
+///
+/// In Go: `pprof.Lookup("goroutine").WriteTo(w, 2)`.
+pub fn stacks_to(mut out: impl io::Write) -> io::Result<()> {
+    // In one piece, so that it does not mix with what others write.
+    out.write_all(stacks().as_bytes())?;
+    out.flush()
+}

@@ -1,0 +1,100 @@
+//! One goroutine, as data.
+
+use super::runtimes::Names;
+use crate::clock::coarse;
+use crate::task::labels::Labels;
+use crate::task::peek::Peek;
+use crate::task::pool;
+use crate::task::reason::GoroutineState;
+use std::panic::Location;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// What is known of a goroutine. Made by [`debug::goroutines`](crate::debug::goroutines).
+///
+/// Its text is what a dump says of it.
+///
+/// ```
+/// use gosched::debug::{self, GoroutineInfo};
+///
+/// gosched::run(|| {
+///     let child = gosched::goroutine::Builder::new().name("child").spawn(gosched::yield_now).unwrap();
+///     let all: Vec<GoroutineInfo> = debug::goroutines();
+///     if let Some(info) = all.iter().find(|info| info.id == child.id()) {
+///         assert_eq!(info.name.as_deref(), Some("child"));
+///         assert_eq!(info.parent, gosched::current().id());
+///         assert!(info.to_string().starts_with(&format!("goroutine {} \"child\" [", info.id)));
+///     } // else it has ended
+/// });
+/// ```
+///
+/// In Go: nothing; programs read the text of `runtime.Stack`.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct GoroutineInfo {
+    /// Unique in the process.
+    pub id: u64,
+    /// The name it was given. That of a main goroutine is "main".
+    pub name: Option<Arc<str>>,
+    /// What it does.
+    pub state: GoroutineState,
+    /// How long it has been waiting: within half a minute, and for up to 22 days, after which it counts from zero. Real
+    /// time, also where goroutines live by a manual clock. `None` if it does not wait.
+    pub waiting: Option<Duration>,
+    /// Where the operation was called in which it waits, or has been woken. `None` for others, and for futures between
+    /// two polls.
+    pub waits_at: Option<&'static Location<'static>>,
+    /// The goroutine that started it; 0 if that was a thread that ran none.
+    pub parent: u64,
+    /// Where it was started.
+    pub created_at: &'static Location<'static>,
+    /// Its labels.
+    pub labels: Labels,
+    /// Whether it has a stack, being a closure; else it is a future.
+    pub stackful: bool,
+    /// The name of its runtime. `None` for what is still running of one that was shut down.
+    pub runtime: Option<Arc<str>>,
+    /// The main goroutine of a `run`.
+    pub(crate) is_main: bool,
+    /// Which runtime.
+    pub(crate) runtime_at: usize,
+}
+
+impl GoroutineInfo {
+    /// What there is to say of a goroutine that was seen. `None` if it has ended since.
+    fn of(peek: &Peek, names: &Names) -> Option<Self> {
+        let extra = peek.task.shown_extra(peek.id)?;
+        Some(Self {
+            id: peek.id,
+            name: extra.name,
+            state: peek.state,
+            waiting: matches!(peek.state, GoroutineState::Waiting(_)).then(|| coarse::age(peek.since)),
+            waits_at: peek.waits_at,
+            parent: peek.parent,
+            created_at: peek.created,
+            labels: extra.labels,
+            stackful: peek.stackful,
+            runtime: names.of(peek.runtime),
+            is_main: extra.is_main,
+            runtime_at: peek.runtime,
+        })
+    }
+
+    /// The same for many, sorted by their ids.
+    pub(super) fn of_all(peeks: &[Peek]) -> Vec<Self> {
+        // Of these at least there is a time to compare with.
+        coarse::refresh();
+        let names = Names::now();
+        let mut all: Vec<Self> = peeks.iter().filter_map(|peek| Self::of(peek, &names)).collect();
+        all.sort_unstable_by_key(|info| info.id);
+        // One that ends and begins elsewhere while we look is another goroutine, so there are no two of one id.
+        all
+    }
+}
+
+/// All goroutines of the process, sorted by their ids.
+pub(crate) fn goroutines() -> Vec<GoroutineInfo> {
+    let mut peeks = Vec::new();
+    pool::for_each(|task| peeks.extend(task.peek()));
+    GoroutineInfo::of_all(&peeks)
+}

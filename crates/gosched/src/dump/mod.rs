@@ -1,0 +1,21 @@
+//! What all goroutines of the process do: as data, and as text.
+//!
+//! The registry is the pool of headers: a spawn pays nothing for being listed. A look at a goroutine takes nothing
+//! from it and does not stop it ([`task::peek`](crate::task::peek)), so a list is not of one instant: each line was true
+//! at a moment while the list was made.
+//!
+//! * [`info`]: one goroutine. * [`group`]: many that do the same. * [`text`]: both as Go prints them.
+//! * [`runtimes`]: the runtimes' names.
+
+mod group;
+mod info;
+pub(crate) mod runtimes;
+#[cfg(test)]
+mod tests;
+mod text;
+
+pub use group::GoroutineGroup;
+pub(crate) use group::groups;
+pub use info::GoroutineInfo;
+pub(crate) use info::goroutines;
+pub(crate) use text::write;
