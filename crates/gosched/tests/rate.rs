@@ -4,7 +4,8 @@
 
 mod common;
 
-use common::{MS, block_on, bounded, cheap_modes, eventually, everywhere, in_each, panic_text};
+use common::hand::{by_hand, until, until_asleep};
+use common::{HOUR, MS, block_on, bounded, cheap_modes, eventually, everywhere, in_each, panic_text};
 use gosched::context::{ContextError, background};
 use gosched::pipeline::rate::{Limit, Limiter, Sometimes, WaitError};
 use gosched::{go, num_goroutine, yield_now};
@@ -333,6 +334,57 @@ fn R10_calls_of_sometimes_are_serialized() {
 
 /// Waits given up at every moment while others go through. Events that happened and tokens that are left are never more
 /// than what came in; and no token is lost to those who gave up last.
+#[test]
+fn a_limiter_goes_by_the_clock_of_who_uses_it() {
+    by_hand(|clock| {
+        let limiter = Arc::new(Limiter::new(Limit::every(HOUR), 2));
+        assert!(limiter.allow_n(2) && !limiter.allow());
+        clock.advance(HOUR);
+        assert_eq!(limiter.tokens().round(), 1.0);
+        // A wait takes its token and sleeps by the same clock.
+        let waiter = go({
+            let limiter = limiter.clone();
+            move || limiter.wait_n(&background(), 2)
+        });
+        until_asleep(clock, 1);
+        assert_eq!(limiter.tokens().round(), -1.0);
+        let later = limiter.reserve();
+        assert_eq!(later.delay().as_secs_f64().round(), 7200.0);
+        clock.advance(HOUR);
+        waiter.join().unwrap().unwrap();
+        assert_eq!(later.delay().as_secs_f64().round(), 3600.0);
+        later.cancel();
+        assert_eq!(limiter.tokens().round(), 0.0);
+        // As does its deadline.
+        let soon = background().with_timeout(HOUR / 2);
+        assert_eq!(limiter.wait(&soon), Err(WaitError::ExceedsDeadline { n: 1 }));
+        let late = background().with_timeout(HOUR * 2);
+        let waiter = go({
+            let (limiter, late) = (limiter.clone(), late.clone());
+            move || limiter.wait(&late)
+        });
+        until("it waits", || limiter.tokens() < -0.5);
+        limiter.set_limit(Limit::every(2 * HOUR));
+        clock.advance(HOUR);
+        assert_eq!(waiter.join().unwrap(), Ok(()), "reservations keep their times");
+        assert_eq!(limiter.tokens(), -0.5, "and what comes in comes at the new limit");
+    });
+}
+
+#[test]
+fn sometimes_goes_by_the_clock_of_who_uses_it() {
+    by_hand(|clock| {
+        let (log, mut lines) = (Sometimes::new().interval(HOUR), 0);
+        for expected in 1..4 {
+            (0..3).for_each(|_| log.run(|| lines += 1));
+            assert_eq!(lines, expected);
+            clock.advance(HOUR - MS);
+            log.run(|| unreachable!());
+            clock.advance(MS);
+        }
+    });
+}
+
 #[test]
 fn storm_of_waits_that_are_given_up() {
     in_each(cheap_modes(), || {

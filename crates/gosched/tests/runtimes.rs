@@ -3,9 +3,10 @@
 
 mod common;
 
-use common::{Child, bounded, is_child, modes, panic_text, proc_status};
+use common::{Child, bounded, is_child, modes, panic_text, proc_status, text};
 use gosched::runtime::Handle;
 use gosched::{Runtime, chan, current, go, go_async, num_goroutine, wait, yield_now};
+use std::panic::{catch_unwind, resume_unwind};
 use std::thread;
 
 #[test]
@@ -30,6 +31,27 @@ fn two_runtimes_talk_over_a_channel() {
             drop(ask);
             server.join().unwrap();
         });
+    }
+}
+
+#[test]
+fn a_handle_may_be_used_on_both_sides_of_a_panic() {
+    for mode in modes() {
+        let runtime = mode.runtime;
+        let handle = runtime.handle();
+        // They compile without `AssertUnwindSafe`, and leave the runtime as it was.
+        let on_it = catch_unwind(|| runtime.run(|| resume_unwind(Box::new("main's"))));
+        assert_eq!(text(&*on_it.unwrap_err()), "main's");
+        let while_used = catch_unwind(|| {
+            let _here = handle.enter();
+            handle.go(|| ()).join().unwrap();
+            resume_unwind(Box::new("the thread's"))
+        });
+        assert_eq!(text(&*while_used.unwrap_err()), "the thread's");
+        assert!(Handle::try_current().is_none());
+        drop(runtime);
+        let refused = catch_unwind(|| handle.go(|| ()));
+        assert!(text(&*refused.unwrap_err()).contains("has been shut down"));
     }
 }
 

@@ -4,9 +4,10 @@
 
 mod common;
 
+use common::hand::{by_hand, until, until_asleep};
 use common::values::CountsDrops;
 use common::{
-    MS, US, block_on, bounded, cheap_modes, eventually, everywhere, in_each, panic_text, settles, text,
+    HOUR, MS, US, block_on, bounded, cheap_modes, eventually, everywhere, in_each, panic_text, settles, text,
 };
 use gosched::chan::{self, Receiver, Sender};
 use gosched::context::{ContextError, background};
@@ -122,6 +123,43 @@ fn a_dynamic_pool_grows_with_the_load_and_shrinks_without() {
             }
         }
         settles(before);
+    });
+}
+
+#[test]
+fn idle_workers_go_by_the_clock_of_their_goroutines() {
+    by_hand(|clock| {
+        let before = num_goroutine();
+        let pool = WorkerPool::builder().workers_between(0, 3).idle(HOUR).build();
+        let (release, jobs) = block(&pool, 3);
+        until("all run", || pool.stats().running == 3);
+        drop(release);
+        jobs.into_iter().for_each(|job| job.join().unwrap());
+        until_asleep(clock, 3);
+        clock.advance(HOUR - MS);
+        assert_eq!(pool.stats().workers, 3);
+        clock.advance(MS);
+        until("all have gone", || pool.stats().workers == 0 && num_goroutine() == before);
+        // They end with their pool, too, though the time stands still.
+        assert_eq!(pool.submit(|| 1).join().unwrap(), 1);
+        drop(pool);
+        until("the last has gone", || num_goroutine() == before);
+        assert_eq!(clock.timers(), 0);
+    });
+}
+
+#[test]
+fn a_worker_ends_with_its_context_though_the_time_stands_still() {
+    by_hand(|_| {
+        let before = num_goroutine();
+        let ctx = background().with_cancel();
+        let pool = WorkerPool::builder().workers(2).context(&ctx).build();
+        let (release, jobs) = block(&pool, 2);
+        until("both run", || pool.stats().running == 2);
+        ctx.cancel();
+        drop(release);
+        jobs.into_iter().for_each(|job| job.join().unwrap());
+        until("both have gone", || pool.stats().workers == 0 && num_goroutine() == before);
     });
 }
 

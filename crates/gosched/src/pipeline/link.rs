@@ -123,7 +123,7 @@ pub(super) fn start_many<T: Send + 'static>(
     });
 }
 
-/// Catches a panic. The end of a goroutine that is none is not caught.
+/// Catches a panic, the user's (told where the user's function is called) or one passed on from above. The end of a goroutine that is none is not caught.
 pub(super) fn catch<R>(f: impl FnOnce() -> R) -> Result<R, Box<dyn Any + Send>> {
     match catch_unwind(AssertUnwindSafe(f)) {
         Err(payload) if payload.is::<Goexit>() || payload.is::<ShutDown>() => resume_unwind(payload),

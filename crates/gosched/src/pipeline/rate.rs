@@ -92,8 +92,8 @@ impl Limit {
 /// waits until then. Reservations are served in the order in which they were made; through them the number of tokens
 /// may be negative.
 ///
-/// The methods whose names end in `_at` are given the time. A time before one that was given earlier adds no
-/// tokens.
+/// The time is that of [`time::now`](crate::time::now), by which its waits sleep, too; the methods whose names end in
+/// `_at` are given it. A time before one that was given earlier adds no tokens.
 ///
 /// Share it by reference or in an `Arc`; goroutines and threads may use it at once.
 ///

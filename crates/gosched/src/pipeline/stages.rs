@@ -4,10 +4,11 @@ use super::link::{catch, link, start, start_many, unless_over};
 use crate::chan::{self, IntoIter, Receiver, Sender};
 use crate::context::Context;
 use crate::spawn::go;
+use crate::task::panics::{catch_uncaught, telling};
 use crate::wait::{WaitReason, wait_for};
 use std::any::Any;
 use std::future::poll_fn;
-use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::panic::resume_unwind;
 use std::pin::pin;
 use std::sync::Arc;
 use std::task::Poll;
@@ -44,7 +45,7 @@ where
     let mut items = items.into_iter();
     start(out, move |out| {
         while !out.is_over()
-            && let Some(item) = items.next()
+            && let Some(item) = telling(|| items.next())
             && out.send(item)
         {}
     });
@@ -83,7 +84,7 @@ where
         let (rx, f) = (rx.clone(), f.clone());
         start(out.clone(), move |out| {
             while let Some(item) = out.next(&rx) {
-                if !out.send(f(item)) {
+                if !out.send(telling(|| f(item))) {
                     return;
                 }
             }
@@ -139,7 +140,7 @@ where
                     return;
                 }
                 // Whatever ends `f` is told in its place, or the collector would wait for it.
-                let computed = catch_unwind(AssertUnwindSafe(|| f(item)));
+                let computed = catch_uncaught(|| f(item));
                 let failed = computed.is_err();
                 if slots[slot].send(computed).is_err() || failed {
                     return;
@@ -348,8 +349,8 @@ async fn all_closed<T>(outs: &[Sender<T>]) {
 fn send_to_all<T: Clone>(ctx: &Context, outs: &[Sender<T>], item: T) -> bool {
     let open: Vec<&Sender<T>> = outs.iter().filter(|tx| !tx.is_closed()).collect();
     let items = std::iter::repeat_n(item, open.len());
-    let mut sends: Vec<_> =
-        open.into_iter().zip(items).map(|(tx, item)| Some(Box::pin(tx.send_async(item)))).collect();
+    let sends = open.into_iter().zip(items).map(|(tx, item)| Some(Box::pin(tx.send_async(item))));
+    let mut sends: Vec<_> = telling(|| sends.collect());
     // Kept until after the wait: users' values are not dropped in a poll.
     let mut rejected = Vec::new();
     let all = poll_fn(|cx| {

@@ -8,6 +8,7 @@ use crate::fiber::coro::Backend;
 use crate::fiber::{overflow, stack};
 use crate::scheduler::{Config, Shared};
 use crate::task::Schedule;
+use crate::task::panics::{GoroutinePanic, OnPanic};
 use std::io;
 
 /// The environment variable that sets the number of workers where the program does not.
@@ -41,6 +42,7 @@ pub struct Builder {
     migrate: bool,
     os_threads: bool,
     clock: Option<Clock>,
+    on_panic: OnPanic,
 }
 
 impl Builder {
@@ -53,6 +55,7 @@ impl Builder {
             migrate: false,
             os_threads: std::env::var_os(OS_THREADS).is_some_and(|value| value == "1"),
             clock: None,
+            on_panic: OnPanic::default(),
         }
     }
 
@@ -139,6 +142,59 @@ impl Builder {
         self
     }
 
+    /// Calls `hook` for each panic that ends a goroutine of this runtime: each that the goroutine does not catch itself,
+    /// whether or not somebody else is handed it (by `join`, a scope, a group, a pool, a pipeline).
+    ///
+    /// It is called on the goroutine that panicked, after its destructors have run and before anybody learns of its
+    /// end; it may do what a goroutine may. It replaces what is printed of a goroutine that panicked and was not
+    /// joined; what the standard library's hook prints when a panic begins it leaves alone. One that is handed to
+    /// another goroutine, and ends that too, is told once more, as that one's. [`goexit`](crate::goexit) is no panic.
+    ///
+    /// A panic of the hook itself is printed, and ends there.
+    ///
+    /// ```
+    /// use gosched::chan;
+    /// use std::panic::resume_unwind;
+    ///
+    /// let (tx, rx) = chan::unbounded();
+    /// let runtime = gosched::Runtime::builder()
+    ///     .panic_hook(move |panic| tx.send((panic.id(), panic.payload_as_str().map(str::to_owned))).unwrap())
+    ///     .build()?;
+    /// runtime.run(|| {
+    ///     let id = gosched::go(|| resume_unwind(Box::new("out of tea"))).id();
+    ///     assert_eq!(rx.recv(), Ok((id, Some("out of tea".to_owned()))));
+    /// });
+    /// # std::io::Result::Ok(())
+    /// ```
+    ///
+    /// In Go: nothing; a `defer` with `recover` at the top of each goroutine.
+    pub fn panic_hook(mut self, hook: impl Fn(&GoroutinePanic<'_>) + Send + Sync + 'static) -> Self {
+        self.on_panic.set_hook(hook);
+        self
+    }
+
+    /// Whether a panic that ends a goroutine of this runtime, its main one included, ends the process: Go's rule. By
+    /// default it ends that goroutine only.
+    ///
+    /// The goroutine's own destructors run, nobody else's do. Then the [hook](Builder::panic_hook) is called, if there
+    /// is one, the panic is printed with the goroutine, as Go prints it, and the process aborts. It is the same
+    /// whether or not somebody would have been handed the panic; only [`std::panic::catch_unwind`] inside the goroutine
+    /// keeps it from happening. (Go exits with 2; an abort lets the system keep a core.)
+    ///
+    /// ```no_run
+    /// let runtime = gosched::Runtime::builder().abort_on_panic(true).build()?;
+    /// runtime.run(|| gosched::go(|| panic!("out of tea")).join().ok());
+    /// unreachable!();
+    /// # #[allow(unreachable_code)]
+    /// # std::io::Result::Ok(())
+    /// ```
+    ///
+    /// In Go: how it is.
+    pub fn abort_on_panic(mut self, abort: bool) -> Self {
+        self.on_panic.set_abort(abort);
+        self
+    }
+
     /// Lets started stackful goroutines resume on any worker, as Go's do, instead of staying on the one that
     /// started them.
     ///
@@ -193,6 +249,7 @@ impl Builder {
             migrate: self.migrate,
             name: self.name.into(),
             clock: self.clock.map(|clock| clock.manual),
+            on_panic: self.on_panic,
         };
         overflow::set_describer(super::describe::describe);
         overflow::install();

@@ -6,6 +6,7 @@ use crate::task::{Schedule, body};
 use std::fmt;
 use std::future::Future;
 use std::marker::PhantomData;
+use std::panic::{RefUnwindSafe, UnwindSafe};
 use std::sync::Arc;
 
 /// A reference to a runtime, cheap to clone. It does not keep the runtime from being shut down: afterwards
@@ -125,6 +126,11 @@ impl Handle {
         }
     }
 }
+
+// A panic on the way through a handle (a refused goroutine, say) leaves nothing of the runtime half done, and others
+// use the runtime meanwhile in any case.
+impl UnwindSafe for Handle {}
+impl RefUnwindSafe for Handle {}
 
 impl fmt::Debug for Handle {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -6,6 +6,7 @@ mod describe;
 mod handle;
 mod main;
 
+pub use crate::task::panics::GoroutinePanic;
 pub use builder::Builder;
 pub use handle::{EnterGuard, Handle};
 
@@ -22,7 +23,7 @@ use crate::spawn::target::Spec;
 use crate::spawn::{Goexit, spawn_unchecked_on};
 use crate::task::{Schedule, current};
 use std::fmt;
-use std::panic::resume_unwind;
+use std::panic::{RefUnwindSafe, UnwindSafe, resume_unwind};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -141,6 +142,10 @@ impl Runtime {
         Handle::new(self.shared.keep())
     }
 }
+
+// As for `Handle`.
+impl UnwindSafe for Runtime {}
+impl RefUnwindSafe for Runtime {}
 
 impl Drop for Runtime {
     fn drop(&mut self) {

@@ -13,6 +13,7 @@ use crate::sys::global::{Mutex, lock};
 use crate::task::current::context_ptr;
 use crate::task::header::{NO_HOME, Refused};
 use crate::task::state::Parked;
+use crate::task::panics::OnPanic;
 use crate::task::{Anchor, Schedule, TaskRef};
 use std::io::Write as _;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering, fence};
@@ -30,6 +31,7 @@ pub(crate) struct Config {
     /// Stackful goroutines move at every resume.
     pub(crate) migrate: bool,
     pub(crate) name: Arc<str>,
+    pub(crate) on_panic: OnPanic,
     /// What its goroutines take for the time, if not the machine's.
     pub(crate) clock: Option<Arc<Manual>>,
 }
@@ -326,6 +328,10 @@ impl Schedule for Shared {
         let made: u64 = self.remotes.iter().map(|remote| remote.created.load(Ordering::Acquire)).sum::<u64>()
             + self.created.load(Ordering::Acquire);
         made.saturating_sub(ended) as usize
+    }
+
+    fn on_panic(&self) -> &OnPanic {
+        &self.config.on_panic
     }
 
     fn anchor(&self) -> *const Anchor {

@@ -31,7 +31,9 @@ use std::future::Future;
 /// may block on anything in this library: only the goroutine waits. It starts soon, in no promised order.
 ///
 /// The handle may be dropped: the goroutine goes on. A panic of `f` ends the goroutine only; [`JoinHandle::join`]
-/// returns it, and if nobody joins it is printed with the goroutine's id, name and place of creation.
+/// returns it, and if nobody joins it is printed with the goroutine's id, name and place of creation. A runtime may be
+/// built to do something else, [tell a function](crate::runtime::Builder::panic_hook) or [end the
+/// process](crate::runtime::Builder::abort_on_panic).
 ///
 /// # Panics
 ///

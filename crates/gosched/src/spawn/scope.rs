@@ -7,6 +7,7 @@ use super::target::Spec;
 use crate::sys::global::{Mutex, MutexGuard, lock};
 use crate::sys::lock::Spin;
 use crate::sys::threads::discard_payload;
+use crate::task::panics::{catch_uncaught, uncaught};
 use crate::wait::{WaitReason, wait_for};
 use std::any::Any;
 use std::fmt;
@@ -199,7 +200,7 @@ impl<F: FnOnce() -> T, T> Child<F, T> {
     fn run(mut self) {
         let body = self.body.take().expect("a child runs once");
         let packet = self.packet.as_ref().expect("a child has a packet until it is dropped");
-        match catch_unwind(AssertUnwindSafe(body)) {
+        match catch_uncaught(body) {
             Ok(value) => *lock(packet) = Some(value),
             Err(panic) => self.data.panicked(self.number, panic),
         }
@@ -210,12 +211,17 @@ impl<F: FnOnce() -> T, T> Drop for Child<F, T> {
     fn drop(&mut self) {
         // Destructors of the user may panic; the count must fall all the same, and after them.
         let data = self.data.clone();
+        let ran = self.body.is_none();
         let ended = catch_unwind(AssertUnwindSafe(|| {
             drop(self.body.take());
             // If the handle is gone the value ends here, while what it borrows lives.
             drop(self.packet.take());
         }));
         if let Err(panic) = ended {
+            if ran {
+                // Else this is not the child's goroutine, which was never started, or whose runtime has ended.
+                uncaught(&*panic);
+            }
             data.panicked(NOBODY, panic);
         }
         data.child_ended();

@@ -5,6 +5,7 @@
 
 use super::map::{Key, Map};
 use crate::spawn::Goexit;
+use crate::task::panics::uncaught;
 use crate::wait::node::WaitNode;
 use crate::wait::queue::WaitQueue;
 use crate::wait::{At, WaitReason, wait_deadline, wait_for};
@@ -199,7 +200,10 @@ impl<K: Eq + Hash, V: Clone> Leader<K, V> {
             Ok(value) => self.call.publish(Outcome::Value(value)),
             // With nobody there to hear of it, the goroutine's own report tells.
             Err(payload) if self.call.is_unwanted() => resume_unwind(payload),
-            Err(payload) => self.call.publish(outcome_of(&*payload)),
+            Err(payload) => {
+                uncaught(&*payload);
+                self.call.publish(outcome_of(&*payload));
+            }
         }
     }
 

@@ -456,9 +456,7 @@ struct Child(WaitGroup);
 #[cfg(not(loom))]
 impl Child {
     fn run(self, f: impl FnOnce()) {
-        // The closure is gone after a panic, and what it shared follows the rules of `Send`, as in
-        // `thread::spawn`: no broken value comes back to us.
-        let Err(payload) = std::panic::catch_unwind(std::panic::AssertUnwindSafe(f)) else { return };
+        let Err(payload) = crate::task::panics::catch_uncaught(f) else { return };
         if payload.is::<crate::spawn::Goexit>() {
             std::panic::resume_unwind(payload);
         }

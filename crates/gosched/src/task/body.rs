@@ -1,6 +1,7 @@
 //! The body of a task: a closure or a future, later its output, in the header or in a box.
 
 use super::header::{INLINE_WORDS, TaskRef};
+use super::panics::{catch_uncaught, uncaught};
 use crate::sys::threads::discard_payload;
 use std::any::Any;
 use std::cell::Cell;
@@ -173,7 +174,7 @@ unsafe fn run<F: FnOnce() -> T, T>(task: TaskRef) {
     store.stage.set(Stage::Empty);
     // SAFETY: the stage was `Body`, and is not any more, so the closure is moved out once.
     let f = unsafe { ManuallyDrop::take(&mut (*store.value.get()).body) };
-    let output = catch_unwind(AssertUnwindSafe(f));
+    let output = catch_uncaught(f);
     // SAFETY: the storage is empty; a union field of `ManuallyDrop` type is written without a drop.
     unsafe { (*store.value.get()).output = ManuallyDrop::new(output) };
     store.stage.set(Stage::Output);
@@ -187,13 +188,16 @@ unsafe fn poll<F: Future<Output = T>, T>(task: TaskRef, cx: &mut Context<'_>) ->
     let store = unsafe { store::<F, T>(task) };
     // SAFETY: the stage is `Body`; the future stays where it is until it is dropped in place.
     let future = unsafe { Pin::new_unchecked(&mut *(*store.value.get()).body) };
-    let output = match catch_unwind(AssertUnwindSafe(|| future.poll(cx))) {
+    let output = match catch_uncaught(|| future.poll(cx)) {
         Ok(Poll::Pending) => return false,
         Ok(Poll::Ready(value)) => Ok(value),
         Err(payload) => Err(payload),
     };
     // SAFETY: the caller owns the task, and the future is not being polled any more.
-    unsafe { cancel::<F, T>(task) };
+    if let Some(payload) = unsafe { drop_body::<F, T>(task) } {
+        uncaught(&*payload);
+        discard_payload(payload);
+    }
     // SAFETY: the storage is empty now.
     unsafe { (*store.value.get()).output = ManuallyDrop::new(output) };
     store.stage.set(Stage::Output);
@@ -205,19 +209,27 @@ unsafe fn poll<F: Future<Output = T>, T>(task: TaskRef, cx: &mut Context<'_>) ->
 /// The caller owns the task, whose types are these, and whose body is not running.
 unsafe fn cancel<B, T>(task: TaskRef) {
     // SAFETY: passed on from the caller.
+    if let Some(payload) = unsafe { drop_body::<B, T>(task) } {
+        discard_payload(payload);
+    }
+}
+
+/// Drops the body, if there is one. A destructor's panic ends with the goroutine, like any other of its panics; std's
+/// hook has printed it, and its payload is returned.
+///
+/// # Safety
+///
+/// As for [`cancel`].
+unsafe fn drop_body<B, T>(task: TaskRef) -> Option<Box<dyn Any + Send>> {
+    // SAFETY: passed on from the caller.
     let store = unsafe { store::<B, T>(task) };
     // Only a body is taken away: what is an output by now stays one, for `discard`.
-    if store.stage.get() == Stage::Body {
-        store.stage.set(Stage::Empty);
-        // A destructor's panic ends with the goroutine, like any other of its panics; the hook has printed it.
-        // SAFETY: the stage was `Body` and is not any more: dropped in place, once.
-        let dropped = catch_unwind(AssertUnwindSafe(|| unsafe {
-            ManuallyDrop::drop(&mut (*store.value.get()).body);
-        }));
-        if let Err(payload) = dropped {
-            discard_payload(payload);
-        }
+    if store.stage.get() != Stage::Body {
+        return None;
     }
+    store.stage.set(Stage::Empty);
+    // SAFETY: the stage was `Body` and is not any more: dropped in place, once.
+    catch_unwind(AssertUnwindSafe(|| unsafe { ManuallyDrop::drop(&mut (*store.value.get()).body) })).err()
 }
 
 /// # Safety

@@ -14,7 +14,7 @@ use std::any::Any;
 use std::cell::UnsafeCell;
 use std::ptr::NonNull;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 /// See the module.
 #[derive(Default)]
@@ -25,6 +25,8 @@ pub(crate) struct Extra {
     is_main: bool,
     /// Read by the owner or under the lock; written by the owner, under the lock.
     labels: UnsafeCell<Labels>,
+    /// Its panic has been told to the runtime's hook, and is not to be printed. The owner's alone.
+    told: AtomicBool,
     /// The owner's alone.
     locals: UnsafeCell<Option<Box<dyn Any + Send>>>,
 }
@@ -56,7 +58,7 @@ impl TaskRef {
     /// Gives a task its box. Only for its owner, of a task that has none.
     pub(crate) fn give_extra(self, shown: ShownExtra) {
         let ShownExtra { name, is_main, labels } = shown;
-        let extra = Extra { name, is_main, labels: labels.into(), locals: UnsafeCell::default() };
+        let extra = Extra { name, is_main, labels: labels.into(), ..Extra::default() };
         // Release: who finds the box sees what is in it, and the header as it is now.
         self.extra.store(Box::into_raw(Box::new(extra)), Ordering::Release);
     }
@@ -128,6 +130,16 @@ impl TaskRef {
             drop(locals);
         }
         std::mem::forget(take());
+    }
+
+    /// Notes that the goroutine's panic has been told to a hook. Only for the task's owner.
+    pub(crate) fn set_told(self) {
+        self.extra_or_new().told.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether it has been. Only for the task's owner.
+    pub(crate) fn is_told(self) -> bool {
+        self.extra().is_some_and(|extra| extra.told.load(Ordering::Relaxed))
     }
 
     /// Runs `f` on the goroutine's own values. Only for the task's owner.

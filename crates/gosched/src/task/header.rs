@@ -3,6 +3,7 @@
 use super::body::VTable;
 use super::extra::Extra;
 use super::join::JoinSlot;
+use super::panics::OnPanic;
 use super::shown::{ShownOption, ShownRef, ShownU8, ShownU16, ShownU64};
 use super::state::{Look, State};
 use crate::clock::Timers;
@@ -35,6 +36,9 @@ pub(crate) trait Schedule: Send + Sync {
 
     /// How many goroutines of this runtime have not ended.
     fn live(&self) -> usize;
+
+    /// What is to be done when a panic ends one of its goroutines.
+    fn on_panic(&self) -> &OnPanic;
 
     /// What its tasks point at.
     fn anchor(&self) -> *const Anchor;

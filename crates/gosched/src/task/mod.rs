@@ -31,6 +31,8 @@ pub(crate) mod join;
 #[cfg(not(loom))]
 pub(crate) mod labels;
 #[cfg(not(loom))]
+pub(crate) mod panics;
+#[cfg(not(loom))]
 pub(crate) mod peek;
 #[cfg(not(loom))]
 pub(crate) mod pool;

@@ -75,6 +75,9 @@ fn tell(task: TaskRef, payload: &(dyn Any + Send)) {
     if payload.is::<Goexit>() || payload.is::<ShutDown>() {
         return;
     }
+    if task.is_told() {
+        return;
+    }
     let name = task.name().map(|name| format!(" \"{name}\"")).unwrap_or_default();
     // In one piece, so that it does not mix with other threads' lines; and a standard error that is closed must not
     // take the program down.

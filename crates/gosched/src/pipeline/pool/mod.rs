@@ -15,6 +15,7 @@ use self::shared::{Ended, Shared, Task};
 use crate::chan::{self, Sender, TrySendError};
 use crate::context::{CancelContext, Context, Stop, background};
 use crate::sys::global::{Mutex, lock};
+use crate::task::panics::catch_uncaught;
 use crate::wait::{WaitReason, wait_for};
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
@@ -282,7 +283,7 @@ impl WorkerPool {
     {
         let (job, duty) = Job::new(self.shared.clone());
         let task = Task::new(&self.shared, move |shared| {
-            let result = catch_unwind(AssertUnwindSafe(|| f(&shared.ctx)));
+            let result = catch_uncaught(|| f(&shared.ctx));
             let (ended, cause) = match &result {
                 Ok(Ok(_)) => (Ended::Done, None),
                 // The error's text is made by the user's code.
@@ -581,7 +582,7 @@ impl WorkerPool {
         T: Send + 'static,
     {
         Task::new(&self.shared, move |shared| {
-            let result = catch_unwind(AssertUnwindSafe(f));
+            let result = catch_uncaught(f);
             let ended = if result.is_ok() { Ended::Done } else { Ended::Panicked };
             shared.deliver(duty, result);
             ended

@@ -7,6 +7,7 @@ use crate::spawn::go;
 use crate::sync::WaitGroup;
 use crate::sys::global::{Mutex, lock};
 use crate::sys::threads::discard_payload;
+use crate::task::panics::catch_uncaught;
 use crate::task::report::untold_panic;
 use crate::wait::{WaitReason, wait_deadline, wait_for};
 use std::any::Any;
@@ -118,10 +119,10 @@ impl Task {
         self.account.set(Stage::Running);
         let shared = self.account.shared.clone();
         // A job that is not wanted any more, or a result that nobody wants, is dropped here: users' destructors.
-        let ran = catch_unwind(AssertUnwindSafe(|| {
+        let ran = catch_uncaught(|| {
             let run = self.run.take().expect("a task runs once");
             if shared.ctx.err().is_none() { Some(run(&shared)) } else { None }
-        }));
+        });
         match ran {
             Ok(Some(ended)) => self.account.set(Stage::Ended(ended)),
             Ok(None) => self.account.set(Stage::New),
@@ -197,6 +198,10 @@ impl Shared {
             return Ok(task);
         }
         if self.ctx.err().is_some() {
+            if lock(&self.counts).stats.queued == 0 {
+                // To go at once: a clock that is moved by hand may stand still for ever.
+                return Err(RecvTimeoutError::Timeout);
+            }
             // What is queued is dropped; and somebody may be just about to queue something, or to give that up.
             return self.jobs.recv_timeout(Duration::from_millis(1));
         }
