@@ -5,7 +5,8 @@ use crate::clock::coarse;
 use crate::task::labels::Labels;
 use crate::task::peek::Peek;
 use crate::task::pool;
-use crate::task::reason::GoroutineState;
+use crate::task::reason::{GoroutineState, WaitReason};
+use crate::task::{Anchor, TaskRef};
 use std::panic::Location;
 use std::sync::Arc;
 use std::time::Duration;
@@ -78,6 +79,30 @@ impl GoroutineInfo {
             is_main: extra.is_main,
             runtime_at: peek.runtime,
         })
+    }
+
+    /// What there is to say of goroutines of the runtime at `anchor` that have not ended.
+    pub(crate) fn of_runtime(anchor: *const Anchor, name: &Arc<str>) -> Vec<Self> {
+        let mut peeks = Vec::new();
+        pool::for_each(|task| peeks.extend(task.peek().filter(|peek| peek.runtime == anchor.addr())));
+        coarse::refresh();
+        let mut all: Vec<Self> = peeks.iter().filter_map(|peek| Self::named(peek, name)).collect();
+        all.sort_unstable_by_key(|info| info.id);
+        all
+    }
+
+    /// The same of one that its caller owns. It was parked if it `waited`, else queued.
+    pub(crate) fn of_owned(task: TaskRef, waited: bool, name: &Arc<str>) -> Option<Self> {
+        let mut peek = task.peek()?;
+        peek.state = match WaitReason::of(task.reason.get()).filter(|_| waited) {
+            Some(reason) => GoroutineState::Waiting(reason),
+            None => GoroutineState::Runnable,
+        };
+        Self::named(&peek, name)
+    }
+
+    fn named(peek: &Peek, name: &Arc<str>) -> Option<Self> {
+        Some(Self { runtime: Some(name.clone()), ..Self::of(peek, &Names::none())? })
     }
 
     /// The same for many, sorted by their ids.

@@ -27,6 +27,11 @@ impl Names {
         Self(lock(&RUNTIMES).clone())
     }
 
+    /// None, for who knows it otherwise.
+    pub(super) fn none() -> Self {
+        Self(Vec::new())
+    }
+
     /// The name of the runtime at this address. `None` for one that was shut down.
     pub(super) fn of(&self, address: usize) -> Option<Arc<str>> {
         self.0.iter().find(|(other, _)| *other == address).map(|(_, name)| name.clone())

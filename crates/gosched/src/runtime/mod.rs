@@ -5,10 +5,12 @@ mod default;
 mod describe;
 mod handle;
 mod main;
+mod unfinished;
 
 pub use crate::task::panics::GoroutinePanic;
 pub use builder::Builder;
 pub use handle::{EnterGuard, Handle};
+pub use unfinished::Unfinished;
 
 /// What the macros expand to. Not for direct use.
 #[doc(hidden)]
@@ -19,12 +21,14 @@ pub mod __private {
 use crate::dump::runtimes;
 use crate::fiber::stack;
 use crate::scheduler::Shared;
+use crate::scheduler::shutdown::{Left, PATIENCE};
 use crate::spawn::target::Spec;
 use crate::spawn::{Goexit, spawn_unchecked_on};
 use crate::task::{Schedule, current};
 use std::fmt;
 use std::panic::{RefUnwindSafe, UnwindSafe, resume_unwind};
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 /// A set of workers and the goroutines on them.
@@ -131,6 +135,66 @@ impl Runtime {
         panic!("no goroutines (main called gosched::goexit): there is nothing to return");
     }
 
+    /// Shuts the runtime down, and tells what would not end. Dropping it does the same without telling, and waits for
+    /// 100 ms.
+    ///
+    /// From now on no goroutine is started or resumed. Those that are running are waited for, up to `timeout`, until they
+    /// end or block. (A clock that is moved by hand does not count here.) Meanwhile and after that all others are ended:
+    /// those that have not started and futures between two polls are dropped; those parked on a stack, or woken but not
+    /// resumed, are *abandoned*: their destructors do not run, and what they hold stays for ever. For a goroutine in
+    /// [`blocking`](crate::blocking) that means that the call goes on to its end, on its own thread, and nobody learns of
+    /// its result. It returns as soon as nothing runs any more; with no goroutines left, at once.
+    ///
+    /// So to leave nothing behind tell goroutines to end, by a context, say, and join them before.
+    ///
+    /// # Panics
+    ///
+    /// When called by a goroutine, of this or another runtime, whose worker it would block; the runtime is then shut down
+    /// as by dropping it. (In [`blocking`](crate::blocking) it may be called; a goroutine of the same runtime is then
+    /// itself among the abandoned.)
+    ///
+    /// # Cancellation
+    ///
+    /// Cannot be told to stop.
+    ///
+    /// ```
+    /// use gosched::{Runtime, WaitReason, chan, debug, debug::GoroutineState, goroutine};
+    /// use std::time::Duration;
+    ///
+    /// let runtime = Runtime::new()?;
+    /// let (tx, rx) = chan::bounded::<()>(0);
+    /// let waits = GoroutineState::Waiting(WaitReason::ChanReceive);
+    /// runtime.run(|| {
+    ///     let forgotten = goroutine::Builder::new().name("forgotten").spawn(move || rx.recv()).unwrap();
+    ///     while !debug::goroutines().iter().any(|info| info.id == forgotten.id() && info.state == waits) {
+    ///         gosched::yield_now(); // it is not there yet
+    ///     }
+    /// });
+    /// let left = runtime.shutdown(Duration::from_secs(1));
+    /// assert_eq!(left.abandoned[0].name.as_deref(), Some("forgotten"));
+    /// assert_eq!(left.abandoned[0].state, waits);
+    /// # drop(tx);
+    /// # std::io::Result::Ok(())
+    /// ```
+    ///
+    /// A runtime is shut down once:
+    ///
+    /// ```compile_fail,E0382
+    /// let runtime = gosched::Runtime::new().unwrap();
+    /// runtime.shutdown(std::time::Duration::ZERO);
+    /// runtime.shutdown(std::time::Duration::ZERO);
+    /// ```
+    ///
+    /// In Go: nothing; when `main` returns, the process ends.
+    pub fn shutdown(self, timeout: Duration) -> Unfinished {
+        assert!(
+            current::current_task().is_none(),
+            "Runtime::shutdown was called inside a goroutine, whose worker it would block; use gosched::blocking there"
+        );
+        let Left { running, abandoned, dropped } = self.shared.shut_down_and_tell(timeout);
+        Unfinished { running, abandoned, dropped }
+    }
+
     /// A handle on this runtime, for other threads.
     ///
     /// ```
@@ -149,7 +213,9 @@ impl RefUnwindSafe for Runtime {}
 
 impl Drop for Runtime {
     fn drop(&mut self) {
-        self.shared.shut_down();
+        if !self.shared.closing.load(Ordering::SeqCst) {
+            self.shared.shut_down(PATIENCE);
+        }
         runtimes::remove(self.shared.anchor());
     }
 }

@@ -3,6 +3,7 @@
 use super::crew::Crew;
 use super::idle::Idle;
 use super::remote::{Remote, Remotes};
+use super::shutdown::Left;
 use super::watch::Watch;
 use super::worker::Worker;
 use crate::clock::Timers;
@@ -61,6 +62,8 @@ pub(crate) struct Shared {
     pub(crate) discarding: AtomicUsize,
     /// Workers whose loop has ended.
     pub(crate) stopped: AtomicUsize,
+    /// What the shutdown has ended, if somebody wants to know.
+    pub(super) left: Mutex<Option<Left>>,
     /// Goroutines made, and ended, outside of workers.
     created: AtomicU64,
     finished: AtomicU64,
@@ -84,6 +87,7 @@ impl Shared {
             closing: AtomicBool::new(false),
             discarding: AtomicUsize::new(0),
             stopped: AtomicUsize::new(0),
+            left: Mutex::new(None),
             created: AtomicU64::new(0),
             finished: AtomicU64::new(0),
             in_flight: AtomicUsize::new(0),

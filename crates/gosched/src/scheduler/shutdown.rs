@@ -23,6 +23,8 @@
 use super::shared::Shared;
 use super::worker::Worker;
 use crate::clock::real_now;
+use crate::dump::GoroutineInfo;
+use crate::sys::global::lock;
 use crate::sys::threads::ThreadFate;
 use crate::task::body::VTable;
 use crate::task::current::set_context;
@@ -33,8 +35,17 @@ use std::sync::Arc;
 use std::sync::atomic::{Ordering, fence};
 use std::time::Duration;
 
-/// How long a shutdown waits for goroutines that are running to come back to the scheduler.
-const PATIENCE: Duration = Duration::from_millis(100);
+/// How long a shutdown waits for goroutines that are running to come back to the scheduler, if nobody says.
+pub(crate) const PATIENCE: Duration = Duration::from_millis(100);
+
+/// What a shutdown has ended, or could not end.
+#[derive(Debug, Default)]
+pub(crate) struct Left {
+    pub(crate) running: Vec<GoroutineInfo>,
+    pub(crate) abandoned: Vec<GoroutineInfo>,
+    /// How many were dropped: they had not started, or were futures between two polls.
+    pub(crate) dropped: usize,
+}
 
 /// A worker that unwinds would leave its goroutines' thread without a context, and them without a worker.
 struct AbortOnUnwind;
@@ -80,8 +91,21 @@ impl Drop for KeepUnlessSettled<'_> {
 }
 
 impl Shared {
-    /// Stops the runtime. Called once, from outside its workers or from a goroutine that will not return to it.
-    pub(crate) fn shut_down(self: &Arc<Self>) {
+    /// Stops the runtime, with a list of what has not ended by itself: those abandoned, and those still running.
+    pub(crate) fn shut_down_and_tell(self: &Arc<Self>, patience: Duration) -> Left {
+        *lock(&self.left) = Some(Left::default());
+        self.shut_down(patience);
+        let running = GoroutineInfo::of_runtime(&self.anchor, &self.config.name);
+        // What comes back later is abandoned without a note.
+        let mut left = lock(&self.left).take().unwrap_or_default();
+        left.running = running;
+        left.abandoned.sort_unstable_by_key(|info| info.id);
+        left
+    }
+
+    /// Stops the runtime, and waits so long for goroutines that are running to come back to the scheduler. Called once,
+    /// from outside its workers or from a goroutine that will not return to it.
+    pub(crate) fn shut_down(self: &Arc<Self>, patience: Duration) {
         self.closing.store(true, Ordering::SeqCst);
         // From here on nobody is started any more.
         self.dismiss_crew();
@@ -93,13 +117,14 @@ impl Shared {
         let _keep = KeepUnlessSettled(self);
         // A goroutine that drops its own runtime runs on one of the workers: that one stops later.
         let awaited = self.remotes.len() - usize::from(self.local().is_some());
-        let deadline = real_now() + PATIENCE;
+        // None if that is beyond the end of time.
+        let deadline = real_now().checked_add(patience);
         for round in 0u32.. {
             let stopped = self.stopped.load(Ordering::SeqCst) >= awaited;
             if stopped {
                 self.end_all();
             }
-            if (stopped && self.is_settled()) || real_now() >= deadline {
+            if (stopped && self.is_settled()) || deadline.is_some_and(|at| real_now() >= at) {
                 break;
             }
             match round {
@@ -172,7 +197,7 @@ impl Shared {
                 return;
             }
             if ours(task) {
-                self.end_queued(task);
+                self.end(task, true);
                 count += 1;
             } else if task.state.park() == Parked::Notified {
                 // The header began to serve another runtime between the two looks: undo the claim, and pass
@@ -183,8 +208,25 @@ impl Shared {
         count
     }
 
+    /// Notes an end for [`Shared::shut_down_and_tell`].
+    fn note_end(&self, task: TaskRef, abandoned: bool, waited: bool) {
+        let mut left = lock(&self.left);
+        match &mut *left {
+            None => {}
+            Some(left) if abandoned => {
+                left.abandoned.extend(GoroutineInfo::of_owned(task, waited, &self.config.name));
+            }
+            Some(left) => left.dropped += 1,
+        }
+    }
+
     /// Ends a goroutine that the caller owns and that will not run any more.
     pub(super) fn end_queued(&self, task: TaskRef) {
+        self.end(task, false);
+    }
+
+    /// The same of one that was parked, if it `waited`, or queued.
+    fn end(&self, task: TaskRef, waited: bool) {
         if let Some(fiber) = task.fiber.get()
             && !fiber.is_busy()
         {
@@ -200,7 +242,9 @@ impl Shared {
             unsafe { cancel(task) };
             task.drop_locals();
         }
-        let abandoned = task.fiber.take().is_some();
+        let abandoned = task.fiber.get().is_some();
+        self.note_end(task, abandoned, waited);
+        task.fiber.set(None);
         if abandoned {
             // Its storage may hold a future in the middle of a poll: it stays as it is, and so does the header.
             task.vtable.set(&VTable::ABANDONED);
