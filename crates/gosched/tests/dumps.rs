@@ -6,8 +6,10 @@ mod common;
 use common::{Child, HOUR, bounded, eventually, everywhere, is_child, one_worker};
 use gosched::debug::{self, GoroutineInfo, GoroutineState};
 use gosched::goroutine::{Builder, labels, set_labels};
-use gosched::sync::{Mutex, WaitGroup};
-use gosched::{Runtime, WaitReason, chan, current, go, go_async, num_goroutine, scope, select, time};
+use gosched::sync::{LockAsync, Mutex, RwLock, RwLockAsync, Semaphore, WaitGroup};
+use gosched::{
+    Runtime, WaitReason, chan, current, go, go_async, num_goroutine, scope, select, select_async, time,
+};
 use std::collections::HashSet;
 use std::future::pending;
 use std::sync::Arc;
@@ -218,6 +220,93 @@ fn U03_futures_between_two_polls_wait_too() {
 }
 
 #[test]
+fn U03_a_future_says_what_it_awaits_and_where() {
+    everywhere(|| {
+        let (tx, rx) = chan::bounded::<Box<u8>>(0);
+        let (full, keep) = chan::bounded::<Box<u8>>(0);
+        let mutex = Arc::new(Mutex::new(()));
+        let rwlock = Arc::new(RwLock::new(()));
+        let semaphore = Semaphore::new(1);
+        semaphore.acquire(1);
+        let group = WaitGroup::new();
+        group.add(1);
+        let (locked, written) = (mutex.lock(), rwlock.write());
+        let (m, r, w, s, g) =
+            (mutex.clone(), rwlock.clone(), rwlock.clone(), semaphore.clone(), group.clone());
+        let (rx1, rx2, rx3) = (rx.clone(), rx.clone(), rx.clone());
+        let sleeper = go_async(pending::<()>());
+        let awaits = [
+            go_async(async move { drop(rx1.recv_async().await) }),
+            go_async(async move { drop(full.send_async(Box::new(1)).await) }),
+            go_async(async move {
+                select_async! { recv(rx2) -> _ => {} }
+            }),
+            go_async(async move { drop(m.lock_async().await) }),
+            go_async(async move { drop(r.read_async().await) }),
+            go_async(async move { drop(w.write_async().await) }),
+            go_async(async move { s.acquire_async(1).await }),
+            go_async(async move { g.wait_async().await }),
+            go_async(async move { time::sleep_async(HOUR).await }),
+            go_async(async move { drop(time::timeout_async(HOUR, rx3.recv_async()).await) }),
+        ];
+        let joins = go_async(async move { drop(sleeper.await) });
+        let reasons = [
+            WaitReason::ChanReceive,
+            WaitReason::ChanSend,
+            WaitReason::Select,
+            WaitReason::MutexLock,
+            WaitReason::RwLockRead,
+            WaitReason::RwLockWrite,
+            WaitReason::SemaphoreAcquire,
+            WaitReason::WaitGroupWait,
+            WaitReason::Sleep,
+            WaitReason::ChanReceive,
+        ];
+        for (handle, reason) in awaits.iter().zip(reasons) {
+            let info = parked(handle.id());
+            assert_eq!(info.state, GoroutineState::Waiting(reason), "{info}");
+            // In the line in which it was started, or soon after.
+            let lines = info.created_at.line()..info.created_at.line() + 3;
+            assert!(
+                info.waits_at.is_some_and(|at| at.file() == file!() && lines.contains(&at.line())),
+                "{info}"
+            );
+        }
+        let info = parked(joins.id());
+        assert_eq!((info.state, info.waits_at), (GoroutineState::Waiting(WaitReason::Join), None));
+        drop((locked, written, tx, keep));
+    });
+}
+
+#[test]
+fn U03_what_a_future_awaited_before_does_not_count() {
+    everywhere(|| {
+        let (tx, rx) = chan::bounded::<Box<u8>>(0);
+        let future = go_async(async move {
+            let _ = rx.recv_async().await;
+            pending::<()>().await;
+        });
+        assert_eq!(parked(future.id()).state, GoroutineState::Waiting(WaitReason::ChanReceive));
+        tx.send(Box::new(1)).unwrap();
+        eventually("it awaits what the library does not know", || {
+            let info = parked(future.id());
+            info.state == GoroutineState::Waiting(WaitReason::Future) && info.waits_at.is_none()
+        });
+        // A wait inside a poll is the goroutine's only while it lasts.
+        let (tx, rx) = chan::bounded::<Box<u8>>(0);
+        let nested = go_async(async move {
+            gosched::wait(async { drop(rx.recv_async().await) });
+            pending::<()>().await;
+        });
+        let info = parked(nested.id());
+        assert_eq!(info.state, GoroutineState::Waiting(WaitReason::Future));
+        assert!(info.waits_at.is_some(), "of the wait");
+        tx.send(Box::new(1)).unwrap();
+        eventually("the wait is over", || parked(nested.id()).waits_at.is_none());
+    });
+}
+
+#[test]
 fn U06_the_creator_is_named_if_it_was_a_goroutine() {
     bounded(|| {
         let runtime = Runtime::builder().workers(1).name("of dumps").build().unwrap();
@@ -346,7 +435,7 @@ fn U09_many_goroutines_are_counted_by_what_they_do() {
         let many = start(600);
         let text = debug::stacks();
         assert!(text.starts_with("goroutine profile: total 1501\n"), "{text}");
-        let waits = GoroutineState::Waiting(WaitReason::Future);
+        let waits = GoroutineState::Waiting(WaitReason::ChanReceive);
         eventually("all wait", || {
             let first = &debug::groups()[0];
             (first.count, first.state) == (1500, waits)
@@ -356,7 +445,7 @@ fn U09_many_goroutines_are_counted_by_what_they_do() {
         assert!(!groups[0].stackful);
         assert_eq!(groups[0].example, few[0].id());
         let text = masked(&groups[0].to_string());
-        let expected = "N @ [future]\n#\tcreated by go_async\tcrates/gosched/tests/dumps.rs:N\n\
+        let expected = "N @ [chan receive]\n#\twaits at\tcrates/gosched/tests/dumps.rs:N\n#\tcreated by go_async\tcrates/gosched/tests/dumps.rs:N\n\
                         #\tfor example\tgoroutine N\n";
         assert_eq!(text, expected);
         drop(tx);

@@ -319,6 +319,7 @@ impl<T> Receiver<T> {
     /// tx.send(3).unwrap();
     /// assert_eq!(wait(async { rx.recv_async().await }), Ok(3));
     /// ```
+    #[track_caller]
     pub fn recv_async(&self) -> RecvFuture<'_, T> {
         RecvFuture::new(self)
     }

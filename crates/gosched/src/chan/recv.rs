@@ -14,7 +14,7 @@ use super::timer::AsyncWait;
 use crate::sys::prim::UnsafeCell;
 use crate::wait::list::{Home, Kind, Node};
 use crate::wait::waiter::{Outcome, Phase, Waiter};
-use crate::wait::{At, Spot, WaitReason};
+use crate::wait::{At, Place, Spot, WaitReason};
 use std::fmt;
 use std::future::Future;
 use std::marker::PhantomPinned;
@@ -247,6 +247,7 @@ pub struct RecvFuture<'a, T> {
     op: RecvOp<T>,
     /// Only receivers of `after`, `at` and `tick` need one.
     timer: Option<Box<AsyncWait>>,
+    place: Place,
 }
 
 // SAFETY: the slot is the only place with a `T`, and others reach it only under the channel's lock, which moves
@@ -254,11 +255,13 @@ pub struct RecvFuture<'a, T> {
 unsafe impl<T: Send> Send for RecvFuture<'_, T> {}
 
 impl<'a, T> RecvFuture<'a, T> {
+    #[track_caller]
     pub(super) fn new(receiver: &'a Receiver<T>) -> Self {
-        Self { receiver, op: RecvOp::new(), timer: None }
+        Self { receiver, op: RecvOp::new(), timer: None, place: Place::here() }
     }
 
     /// The same, but it reports an empty channel instead of waiting for a sender.
+    #[track_caller]
     pub(super) fn new_try(receiver: &'a Receiver<T>) -> Self {
         let this = Self::new(receiver);
         this.op.node.set_kind(Kind::Try);
@@ -291,7 +294,9 @@ impl<T> Future for RecvFuture<'_, T> {
     type Output = Result<T, RecvError>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        self.poll_try(cx).map_err(|_| RecvError)
+        let place = self.place;
+        let polled = self.poll_try(cx).map_err(|_| RecvError);
+        place.note(WaitReason::ChanReceive, cx, polled)
     }
 }
 

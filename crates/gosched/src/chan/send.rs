@@ -10,7 +10,7 @@ use super::state::Put;
 use crate::sys::prim::UnsafeCell;
 use crate::wait::list::{Kind, Node};
 use crate::wait::waiter::{Outcome, Phase, Waiter};
-use crate::wait::{At, Spot, WaitReason};
+use crate::wait::{At, Place, Spot, WaitReason};
 use std::fmt;
 use std::future::Future;
 use std::marker::PhantomPinned;
@@ -211,6 +211,7 @@ impl<T> Drop for Leave<'_, T> {
 pub struct SendFuture<'a, T> {
     sender: &'a Sender<T>,
     op: SendOp<T>,
+    place: Place,
 }
 
 // SAFETY: the slot is the only place with a `T`, and others reach it only under the channel's lock, which moves
@@ -218,8 +219,9 @@ pub struct SendFuture<'a, T> {
 unsafe impl<T: Send> Send for SendFuture<'_, T> {}
 
 impl<'a, T> SendFuture<'a, T> {
+    #[track_caller]
     pub(super) fn new(sender: &'a Sender<T>, value: T) -> Self {
-        Self { sender, op: SendOp::new(value) }
+        Self { sender, op: SendOp::new(value), place: Place::here() }
     }
 
     /// Stops waiting: see [`SendOp::stop`].
@@ -232,10 +234,11 @@ impl<T> Future for SendFuture<'_, T> {
     type Output = Result<(), SendError<T>>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let chan = self.sender.chan();
+        let (chan, place) = (self.sender.chan(), self.place);
         // SAFETY: `op` is pinned with the future: it is never moved out.
         let op = unsafe { self.into_ref().map_unchecked(|this| &this.op) };
-        op.poll(chan, cx)
+        let polled = op.poll(chan, cx);
+        place.note(WaitReason::ChanSend, cx, polled)
     }
 }
 

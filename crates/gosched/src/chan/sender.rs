@@ -204,6 +204,7 @@ impl<T> Sender<T> {
     /// wait(async { tx.send_async(3).await }).unwrap();
     /// assert_eq!(rx.recv(), Ok(3));
     /// ```
+    #[track_caller]
     pub fn send_async(&self, msg: T) -> SendFuture<'_, T> {
         SendFuture::new(self, msg)
     }

@@ -42,8 +42,8 @@ pub struct GoroutineInfo {
     /// How long it has been waiting: within half a minute, and for up to 22 days, after which it counts from zero. Real
     /// time, also where goroutines live by a manual clock. `None` if it does not wait.
     pub waiting: Option<Duration>,
-    /// Where the operation was called in which it waits, or has been woken. `None` for others, and for futures between
-    /// two polls.
+    /// Where the operation was called in which it waits, or has been woken. For a future between two polls: where the
+    /// future of this library was made that it awaits. `None` for others, and for what is awaited of other libraries.
     pub waits_at: Option<&'static Location<'static>>,
     /// The goroutine that started it; 0 if that was a thread that ran none.
     pub parent: u64,

@@ -7,7 +7,6 @@ use crate::task::current::{context_ptr, set_context};
 use crate::task::header::NO_HOME;
 use crate::task::join::Last;
 use crate::task::peek::RUNNING;
-use crate::task::reason::WaitReason;
 use crate::task::state::Parked;
 use crate::task::waker::waker;
 use crate::task::{Request, TaskRef, pool};
@@ -259,7 +258,7 @@ fn run_closure(task: TaskRef) {
 
 fn poll_future(task: TaskRef) {
     let poll = task.vtable.get().poll;
-    task.depth.set(1);
+    task.begin_poll();
     let waker = waker(task);
     // SAFETY: the task is ours, its future is not being polled, and it stays where it is.
     let ready = unsafe { poll(task, &mut PollContext::from_waker(&waker)) };
@@ -268,7 +267,7 @@ fn poll_future(task: TaskRef) {
     if ready {
         return finish(task);
     }
-    task.note_wait(WaitReason::Future, None);
+    task.note_poll();
     if task.state.park() == Parked::Notified {
         here().push_back(task);
     }

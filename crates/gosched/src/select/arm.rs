@@ -9,6 +9,7 @@ use crate::chan::{Receiver, RecvError, SendError, Sender, now};
 use crate::sys::prim::UnsafeCell;
 use crate::wait::list::{Kind, Node};
 use crate::wait::selectable::{End, Selectable};
+use crate::wait::{Place, WaitReason};
 use std::fmt;
 use std::future::Future;
 use std::pin::{Pin, pin};
@@ -372,6 +373,7 @@ pub struct SelectFuture<A: Arms> {
     engine: Engine,
     alarm: Alarm,
     limit: Limit,
+    place: Place,
 }
 
 /// Starts an async select.
@@ -379,10 +381,12 @@ pub struct SelectFuture<A: Arms> {
 /// # Panics
 ///
 /// If an arm is chosen already.
+#[track_caller]
 pub fn select_async<A: Arms>(biased: bool, wait: Wait, arms: A) -> SelectFuture<A> {
     assert!(!arms.any_settled(), "{USED}");
     let limit = wait.limit();
-    SelectFuture { arms: Some(arms), engine: Engine::new(biased, limit), alarm: Alarm::default(), limit }
+    let engine = Engine::new(biased, limit);
+    SelectFuture { arms: Some(arms), engine, alarm: Alarm::default(), limit, place: Place::here() }
 }
 
 impl<A: Arms> Future for SelectFuture<A> {
@@ -399,9 +403,11 @@ impl<A: Arms> Future for SelectFuture<A> {
             if let Poll::Ready(result) = engine.poll(&cases, cx) {
                 break result;
             }
-            let Some(until) = engine.wake_time(&cases, this.limit) else { return Poll::Pending };
+            let Some(until) = engine.wake_time(&cases, this.limit) else {
+                return this.place.note(WaitReason::Select, cx, Poll::Pending);
+            };
             if this.alarm.poll(cx, until).is_pending() {
-                return Poll::Pending;
+                return this.place.note(WaitReason::Select, cx, Poll::Pending);
             }
             if let Some(result) = engine.time_passed(&cases, this.limit) {
                 break result;

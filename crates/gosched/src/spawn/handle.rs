@@ -3,7 +3,7 @@
 use crate::task::join::Last;
 use crate::task::report::ShutDown;
 use crate::task::{TaskRef, pool};
-use crate::wait::{WaitReason, wait_deadline, wait_for};
+use crate::wait::{WaitReason, note_await, wait_deadline, wait_for};
 use std::fmt;
 use std::future::Future;
 use std::marker::PhantomData;
@@ -158,6 +158,8 @@ impl<T> Future for JoinHandle<T> {
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         assert!(!self.taken, "a JoinHandle was polled after it had returned the goroutine's output");
         if self.task.join.poll_done(cx).is_pending() {
+            // Where is not known: the handle was made long ago.
+            note_await(WaitReason::Join, None, cx);
             return Poll::Pending;
         }
         self.taken = true;

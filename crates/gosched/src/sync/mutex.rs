@@ -1,7 +1,7 @@
 //! `Mutex`: `lock_api`'s front end on our [`RawMutex`], and its async form.
 
 use super::raw_mutex::{Acquire, RawMutex};
-use crate::wait::{WaitReason, wait_deadline, wait_for};
+use crate::wait::{Place, WaitReason, wait_deadline, wait_for};
 use lock_api::GuardSend;
 use std::fmt;
 use std::future::Future;
@@ -216,8 +216,9 @@ pub trait LockAsync {
 impl<T: ?Sized> LockAsync for Mutex<T> {
     type Data = T;
 
+    #[track_caller]
     fn lock_async(&self) -> LockFuture<'_, T> {
-        LockFuture { mutex: Some(self), acquire: raw(self).acquire() }
+        LockFuture { mutex: Some(self), acquire: raw(self).acquire(), place: Place::here() }
     }
 }
 
@@ -246,6 +247,7 @@ pub struct LockFuture<'a, T: ?Sized> {
     /// `None` once the guard was given.
     mutex: Option<&'a Mutex<T>>,
     acquire: Acquire<'a>,
+    place: Place,
 }
 
 impl<'a, T: ?Sized> Future for LockFuture<'a, T> {
@@ -260,7 +262,7 @@ impl<'a, T: ?Sized> Future for LockFuture<'a, T> {
         let mutex = this.mutex.expect("a lock future was polled after it was ready");
         // SAFETY: as above.
         match unsafe { Pin::new_unchecked(&mut this.acquire) }.poll(cx) {
-            Poll::Pending => Poll::Pending,
+            Poll::Pending => this.place.note(WaitReason::MutexLock, cx, Poll::Pending),
             Poll::Ready(()) => {
                 this.mutex = None;
                 // SAFETY: `acquire` has just taken the lock for us, and no guard was made of that yet.

@@ -1,7 +1,7 @@
 //! `RwLock`: `lock_api`'s front end on our [`RawRwLock`], and its async forms.
 
 use super::raw_rwlock::{AcquireRead, AcquireWrite, RawRwLock};
-use crate::wait::{WaitReason, wait_deadline, wait_for};
+use crate::wait::{Place, WaitReason, wait_deadline, wait_for};
 use lock_api::GuardSend;
 use std::fmt;
 use std::future::Future;
@@ -294,12 +294,14 @@ pub trait RwLockAsync {
 impl<T: ?Sized> RwLockAsync for RwLock<T> {
     type Data = T;
 
+    #[track_caller]
     fn read_async(&self) -> RwLockReadFuture<'_, T> {
-        RwLockReadFuture { lock: Some(self), acquire: raw(self).acquire_read() }
+        RwLockReadFuture { lock: Some(self), acquire: raw(self).acquire_read(), place: Place::here() }
     }
 
+    #[track_caller]
     fn write_async(&self) -> RwLockWriteFuture<'_, T> {
-        RwLockWriteFuture { lock: Some(self), acquire: raw(self).acquire_write() }
+        RwLockWriteFuture { lock: Some(self), acquire: raw(self).acquire_write(), place: Place::here() }
     }
 }
 
@@ -332,6 +334,7 @@ pub struct RwLockReadFuture<'a, T: ?Sized> {
     /// `None` once the guard was given.
     lock: Option<&'a RwLock<T>>,
     acquire: AcquireRead<'a>,
+    place: Place,
 }
 
 impl<'a, T: ?Sized> Future for RwLockReadFuture<'a, T> {
@@ -346,7 +349,7 @@ impl<'a, T: ?Sized> Future for RwLockReadFuture<'a, T> {
         let lock = this.lock.expect("a read future was polled after it was ready");
         // SAFETY: as above.
         match unsafe { Pin::new_unchecked(&mut this.acquire) }.poll(cx) {
-            Poll::Pending => Poll::Pending,
+            Poll::Pending => this.place.note(WaitReason::RwLockRead, cx, Poll::Pending),
             Poll::Ready(()) => {
                 this.lock = None;
                 // SAFETY: `acquire` has just taken the lock for us, and no guard was made of that yet.
@@ -386,6 +389,7 @@ pub struct RwLockWriteFuture<'a, T: ?Sized> {
     /// `None` once the guard was given.
     lock: Option<&'a RwLock<T>>,
     acquire: AcquireWrite<'a>,
+    place: Place,
 }
 
 impl<'a, T: ?Sized> Future for RwLockWriteFuture<'a, T> {
@@ -400,7 +404,7 @@ impl<'a, T: ?Sized> Future for RwLockWriteFuture<'a, T> {
         let lock = this.lock.expect("a write future was polled after it was ready");
         // SAFETY: as above.
         match unsafe { Pin::new_unchecked(&mut this.acquire) }.poll(cx) {
-            Poll::Pending => Poll::Pending,
+            Poll::Pending => this.place.note(WaitReason::RwLockWrite, cx, Poll::Pending),
             Poll::Ready(()) => {
                 this.lock = None;
                 // SAFETY: `acquire` has just taken the lock for us, and no guard was made of that yet.

@@ -7,7 +7,7 @@
 use crate::sys::lock::Spin;
 use crate::wait::node::{NodeList, NodeState, Signal, WaitNode};
 use crate::wait::queue::{drop_quietly, wake_in_batches};
-use crate::wait::{WaitReason, wait_for};
+use crate::wait::{Place, WaitReason, wait_for};
 use std::fmt;
 use std::future::Future;
 use std::mem;
@@ -122,8 +122,9 @@ impl Semaphore {
     ///     s.release(1);
     /// });
     /// ```
+    #[track_caller]
     pub fn acquire_async(&self, n: usize) -> SemaphoreFuture<'_> {
-        SemaphoreFuture { inner: &self.inner, node: WaitNode::new(), n, done: false }
+        SemaphoreFuture { inner: &self.inner, node: WaitNode::new(), n, done: false, place: Place::here() }
     }
 
     /// Takes `n` permits if they are free now and nobody waits. Never waits.
@@ -207,6 +208,7 @@ impl Semaphore {
     /// });
     /// assert!(s.try_acquire(1));
     /// ```
+    #[track_caller]
     pub fn acquire_guard_async(&self, n: usize) -> SemaphoreGuardFuture<'_> {
         SemaphoreGuardFuture { semaphore: self, acquire: self.acquire_async(n) }
     }
@@ -405,6 +407,7 @@ pub struct SemaphoreFuture<'a> {
     node: WaitNode,
     n: usize,
     done: bool,
+    place: Place,
 }
 
 impl SemaphoreFuture<'_> {
@@ -434,6 +437,14 @@ impl Future for SemaphoreFuture<'_> {
     ///
     /// When polled again after it was ready.
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        let place = self.place;
+        let polled = self.poll_permits(cx);
+        place.note(WaitReason::SemaphoreAcquire, cx, polled)
+    }
+}
+
+impl SemaphoreFuture<'_> {
+    fn poll_permits(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         assert!(!self.done, "a semaphore's future was polled after it was ready");
         let (inner, n) = (self.inner, self.n);
         let node = self.as_ref().node();

@@ -4,7 +4,7 @@ use crate::sys::lock::Spin;
 use crate::sys::prim::{AtomicUsize, Ordering};
 use crate::wait::node::WaitNode;
 use crate::wait::queue::WaitQueue;
-use crate::wait::{WaitReason, wait_deadline, wait_for};
+use crate::wait::{Place, WaitReason, wait_deadline, wait_for};
 use std::any::Any;
 use std::fmt;
 use std::future::Future;
@@ -287,8 +287,9 @@ impl WaitGroup {
     /// wg.go(|| println!("working"));
     /// gosched::wait(async { wg.wait_async().await });
     /// ```
+    #[track_caller]
     pub fn wait_async(&self) -> WaitGroupFuture<'_> {
-        WaitGroupFuture { inner: &self.inner, node: WaitNode::new() }
+        WaitGroupFuture { inner: &self.inner, node: WaitNode::new(), place: Place::here() }
     }
 }
 
@@ -388,6 +389,7 @@ impl fmt::Debug for WaitGroup {
 pub struct WaitGroupFuture<'a> {
     inner: &'a Inner,
     node: WaitNode,
+    place: Place,
 }
 
 impl Future for WaitGroupFuture<'_> {
@@ -400,7 +402,7 @@ impl Future for WaitGroupFuture<'_> {
             let node = Pin::new_unchecked(&self.node);
             self.inner.queue.poll(node, cx, || self.inner.word.announce())
         };
-        ready!(polled);
+        ready!(self.place.note(WaitReason::WaitGroupWait, cx, polled));
         self.inner.deliver_panic();
         Poll::Ready(())
     }

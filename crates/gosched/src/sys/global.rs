@@ -6,10 +6,14 @@
 
 #[cfg(gosched_tsan)]
 pub(crate) use sanitized::{Condvar, Mutex, MutexGuard};
-pub(crate) use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU32, AtomicUsize, Ordering};
+#[cfg(not(loom))]
+pub(crate) use std::sync::Once;
+pub(crate) use std::sync::OnceLock;
+pub(crate) use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+#[cfg(not(loom))]
+pub(crate) use std::sync::atomic::{AtomicPtr, AtomicU32};
 #[cfg(not(gosched_tsan))]
 pub(crate) use std::sync::{Condvar, Mutex, MutexGuard};
-pub(crate) use std::sync::{Once, OnceLock};
 
 use std::sync::PoisonError;
 

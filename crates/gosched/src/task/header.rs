@@ -113,7 +113,9 @@ pub(crate) struct Task {
     /// Which worker the task is pinned to: [`NO_HOME`] before it starts, and for movable ones.
     pub(crate) home: Cell<u32>,
     /// How many polls of user futures are on the stack: a blocking call inside one is nested.
-    pub(crate) depth: Cell<u32>,
+    pub(crate) depth: ShownU16,
+    /// While a future is polled: what it has noted last that it awaits; see [`TaskRef::note_await`].
+    pub(crate) awaits: ShownU8,
     pub(crate) join: JoinSlot,
     next: AtomicPtr<Task>,
     pub(crate) id: ShownU64,
@@ -149,7 +151,8 @@ impl Task {
             stack_log2: Cell::new(0),
             since: ShownU16::new(0),
             home: Cell::new(NO_HOME),
-            depth: Cell::new(0),
+            depth: ShownU16::new(0),
+            awaits: ShownU8::new(0),
             join: JoinSlot::new(),
             next: AtomicPtr::new(std::ptr::null_mut()),
             id: ShownU64::new(0),

@@ -26,6 +26,13 @@ pub(crate) fn is_goroutine(waker: &Waker) -> bool {
     std::ptr::eq(waker.vtable(), &VTABLE)
 }
 
+/// The task that a waker wakes, if it is one of ours.
+#[inline]
+pub(crate) fn task_of(waker: &Waker) -> Option<TaskRef> {
+    // SAFETY: wakers with these functions are made by `waker` below, from a task's pointer.
+    is_goroutine(waker).then(|| unsafe { TaskRef::from_ptr(waker.data().cast::<Task>().cast_mut()) })
+}
+
 /// The waker of `task`. Dropping it does nothing, hence `ManuallyDrop`: it saves the call.
 #[inline]
 pub(crate) fn waker(task: TaskRef) -> ManuallyDrop<Waker> {

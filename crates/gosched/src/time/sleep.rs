@@ -1,7 +1,7 @@
 //! Sleeping.
 
 use crate::clock::now;
-use crate::wait::{Timer, WaitReason, wait_deadline, wait_for};
+use crate::wait::{Place, Timer, WaitReason, wait_deadline, wait_for};
 use std::fmt;
 use std::future::{Future, pending};
 use std::pin::{Pin, pin};
@@ -30,11 +30,21 @@ pub struct Sleep {
     /// None: farther away than the clock can tell.
     until: Option<Instant>,
     timer: Timer,
+    place: Place,
 }
 
 impl Sleep {
+    #[track_caller]
     pub(super) fn new(until: Option<Instant>) -> Self {
-        Self { until, timer: Timer::new() }
+        Self { until, timer: Timer::new(), place: Place::here() }
+    }
+
+    /// Polls as the time limit of something else: that is what the goroutine waits for.
+    pub(super) fn poll_limit(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        match self.until {
+            Some(until) => self.timer.poll_deadline(cx, until),
+            None => Poll::Pending,
+        }
     }
 }
 
@@ -48,10 +58,8 @@ impl Future for Sleep {
     type Output = ();
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
-        match self.until {
-            Some(until) => self.timer.poll_deadline(cx, until),
-            None => Poll::Pending,
-        }
+        let polled = self.poll_limit(cx);
+        self.place.note(WaitReason::Sleep, cx, polled)
     }
 }
 
@@ -119,6 +127,7 @@ pub fn sleep_until(deadline: Instant) {
 /// ```
 ///
 /// In Go: nothing; only a goroutine can sleep.
+#[track_caller]
 pub fn sleep_async(duration: Duration) -> Sleep {
     Sleep::new(now().checked_add(duration))
 }
@@ -129,6 +138,7 @@ pub fn sleep_async(duration: Duration) -> Sleep {
 /// use gosched::{time, wait};
 /// wait(time::sleep_until_async(time::now()));
 /// ```
+#[track_caller]
 pub fn sleep_until_async(deadline: Instant) -> Sleep {
     Sleep::new(Some(deadline))
 }

@@ -151,6 +151,6 @@ impl<F: Future> Future for Timeout<F> {
         if let Poll::Ready(output) = unsafe { Pin::new_unchecked(&mut this.future) }.poll(cx) {
             return Poll::Ready(Ok(output));
         }
-        Pin::new(&mut this.sleep).poll(cx).map(|()| Err(Elapsed))
+        this.sleep.poll_limit(cx).map(|()| Err(Elapsed))
     }
 }

@@ -407,7 +407,8 @@ struct Depth(TaskRef);
 impl Depth {
     #[inline]
     fn enter(task: TaskRef) -> Self {
-        task.depth.set(task.depth.get() + 1);
+        task.depth
+            .set(task.depth.get().checked_add(1).expect("65,535 futures are being polled inside each other"));
         Self(task)
     }
 }

@@ -9,7 +9,7 @@
 //! * `thread`: how an ordinary thread waits. `timer`: deadlines.
 //! * [`node`], [`queue`]: futures waiting in a queue (locks and the like). [`list`], [`waiter`]: waiting channel
 //!   operations, which exchange values and may be cases of a select ([`selectable`]).
-//! * `affinity`: what debug builds check at each suspension.
+//! * `place`: where a future was made. `affinity`: what debug builds check at each suspension.
 
 #[cfg(all(not(loom), debug_assertions, target_os = "linux", target_arch = "x86_64"))]
 mod affinity;
@@ -20,6 +20,7 @@ mod block;
 mod block;
 pub(crate) mod list;
 pub(crate) mod node;
+mod place;
 pub(crate) mod queue;
 #[cfg(all(test, not(loom)))]
 #[allow(non_snake_case)]
@@ -38,5 +39,8 @@ pub use block::wait;
 pub(crate) use block::{At, Spot, lean_spot, wait_deadline, wait_for};
 #[cfg(not(loom))]
 pub use block::{no_suspend, yield_now};
+pub(crate) use place::Place;
+#[cfg(not(loom))]
+pub(crate) use place::note_await;
 #[cfg(not(loom))]
 pub(crate) use timer::{Keeper, Timer, WeakKeeper};

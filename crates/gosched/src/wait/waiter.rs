@@ -22,9 +22,16 @@
 
 use crate::sys::prim::{AtomicU32, Ordering, UnsafeCell, spin_hint, yield_thread};
 use crate::sys::threads::discard_payload;
+#[cfg(not(loom))]
 use crate::task::waker::is_goroutine;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::task::Waker;
+
+/// Models have no goroutines, only foreign wakers.
+#[cfg(loom)]
+fn is_goroutine(_: &Waker) -> bool {
+    false
+}
 
 const IDLE: u32 = 0;
 const WAITING: u32 = 1;
