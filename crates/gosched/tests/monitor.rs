@@ -102,6 +102,32 @@ fn G31_a_ticker_goes_on_beside_as_many_hogs_as_workers() {
 }
 
 #[test]
+fn G31_timers_are_served_when_those_who_stood_in_go_off_duty() {
+    beside_two(|runtime, _| {
+        let (ticks, stop) = (Arc::new(AtomicU64::new(0)), Arc::new(AtomicBool::new(false)));
+        let (seen, on) = (ticks.clone(), stop.clone());
+        let ticker = runtime.handle().go_async(async move {
+            while !on.load(Ordering::Relaxed) {
+                time::sleep_async(MS).await;
+                seen.fetch_add(1, Ordering::Relaxed);
+            }
+        });
+        for _ in 0..40 {
+            let hogs = Hogs::start(runtime, 3);
+            thread::sleep(5 * MS);
+            hogs.stop();
+            // One of them may have been the one to look after the timers.
+            let before = ticks.load(Ordering::Relaxed);
+            while ticks.load(Ordering::Relaxed) < before + 3 {
+                thread::sleep(MS);
+            }
+        }
+        stop.store(true, Ordering::Relaxed);
+        ticker.join().unwrap();
+    });
+}
+
+#[test]
 fn G29_hogs_without_number_all_run_and_end() {
     beside_two(|runtime, _| Hogs::start(runtime, 6).stop());
 }

@@ -62,12 +62,16 @@ impl Worker {
                 return None;
             }
             if !self.is_on_duty() {
-                if searching {
+                let was_searching = std::mem::take(&mut searching);
+                if was_searching {
                     // Called to search by somebody who did not know.
                     let _ = self.shared.idle.end_search();
+                }
+                // It may have been asleep as the timers' keeper when it was put off duty.
+                if was_searching || !self.shared.is_watched() {
                     self.shared.notify();
                 }
-                (searching, called) = (false, false);
+                called = false;
                 self.rest();
                 match self.next() {
                     Some(task) => return Some(task),

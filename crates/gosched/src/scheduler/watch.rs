@@ -8,8 +8,8 @@
 //! # No timer is forgotten
 //!
 //! While a worker sleeps there is a keeper, or a deputy that wakes soon enough, or whoever took the last of these
-//! offices away with it has woken a sleeper: a worker that stops searching because it has found something, and whoever
-//! puts a timer in front of all others, asks [`Watch::is_kept`]. All accesses are sequentially consistent: who enters
+//! offices away with it has woken a sleeper: a worker that stops searching because it has found something or that goes
+//! off duty, and whoever puts a timer in front of all others, asks [`Watch::is_kept`]. All accesses are sequentially consistent: who enters
 //! an office reads the timers after it; who inserts a timer reads the offices after it.
 
 use crate::clock::NEVER;
