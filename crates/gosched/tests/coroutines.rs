@@ -5,50 +5,17 @@
 mod common;
 
 use common::everywhere;
-use corosensei::stack::{Stack, StackPointer};
+use common::own_stack::OwnStack;
 use corosensei::{Coroutine, CoroutineResult, Yielder};
 use gosched::{chan, go, go_async, num_goroutine, time};
 use std::cell::Cell;
 use std::future::{Future, poll_fn};
-use std::num::NonZeroUsize;
 use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicPtr, Ordering};
 use std::task::{Context, Wake};
 use std::thread;
 use std::time::Duration;
-
-/// Memory for one, never given back.
-struct OwnStack(usize);
-
-const SIZE: usize = 256 << 10;
-
-impl OwnStack {
-    fn new() -> Self {
-        // SAFETY: a new mapping, of which nobody knows yet.
-        let low = unsafe {
-            let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS;
-            let access = libc::PROT_READ | libc::PROT_WRITE;
-            let low = libc::mmap(std::ptr::null_mut(), SIZE, access, flags, -1, 0);
-            assert_ne!(low, libc::MAP_FAILED);
-            // Its guard.
-            assert_eq!(libc::mprotect(low, 64 << 10, libc::PROT_NONE), 0);
-            low
-        };
-        Self(low.expose_provenance())
-    }
-}
-
-// SAFETY: the mapping is page-aligned, ends in a guard, and has more room than the least there may be.
-unsafe impl Stack for OwnStack {
-    fn base(&self) -> StackPointer {
-        NonZeroUsize::new(self.0 + SIZE).unwrap()
-    }
-
-    fn limit(&self) -> StackPointer {
-        NonZeroUsize::new(self.0).unwrap()
-    }
-}
 
 /// One that may change threads.
 struct Coro(Coroutine<(), (), u32, OwnStack>);

@@ -15,7 +15,7 @@ pub mod __private {
     pub use super::test::{Settings, test, test_async};
 }
 
-pub use crate::dump::{GoroutineGroup, GoroutineInfo};
+pub use crate::dump::{GoroutineGroup, GoroutineInfo, StallCause, StallReport};
 pub use crate::task::reason::GoroutineState;
 pub use sigquit::on_sigquit;
 

@@ -101,7 +101,8 @@ impl GoroutineInfo {
         Self::named(&peek, name)
     }
 
-    fn named(peek: &Peek, name: &Arc<str>) -> Option<Self> {
+    /// The same of one that was seen.
+    pub(crate) fn named(peek: &Peek, name: &Arc<str>) -> Option<Self> {
         Some(Self { runtime: Some(name.clone()), ..Self::of(peek, &Names::none())? })
     }
 

@@ -5,11 +5,12 @@
 //! at a moment while the list was made.
 //!
 //! * [`info`]: one goroutine. * [`group`]: many that do the same. * [`text`]: both as Go prints them.
-//! * [`runtimes`]: the runtimes' names.
+//! * [`runtimes`]: the runtimes' names. * [`stall`]: a goroutine that others wait behind.
 
 mod group;
 mod info;
 pub(crate) mod runtimes;
+pub(crate) mod stall;
 #[cfg(test)]
 mod tests;
 mod text;
@@ -18,4 +19,5 @@ pub use group::GoroutineGroup;
 pub(crate) use group::groups;
 pub use info::GoroutineInfo;
 pub(crate) use info::goroutines;
+pub use stall::{StallCause, StallReport};
 pub(crate) use text::write;

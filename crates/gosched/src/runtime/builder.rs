@@ -3,19 +3,25 @@
 use super::Runtime;
 use super::default;
 use crate::clock::Clock;
-use crate::dump::runtimes;
+use crate::dump::stall::OnStall;
+use crate::dump::{StallReport, runtimes};
 use crate::fiber::coro::Backend;
 use crate::fiber::{overflow, stack};
 use crate::scheduler::{Config, Shared};
 use crate::task::Schedule;
 use crate::task::panics::{GoroutinePanic, OnPanic};
 use std::io;
+use std::time::Duration;
 
 /// The environment variable that sets the number of workers where the program does not.
 const WORKERS: &str = "GOSCHED_WORKERS";
 
 /// The environment variable that gives every goroutine an OS thread where the program does not say so.
 const OS_THREADS: &str = "GOSCHED_OS_THREADS";
+
+/// The environment variable that says after how many milliseconds a stall is told of where the program does not; 0 for
+/// never.
+const STALL_MS: &str = "GOSCHED_STALL_MS";
 
 /// How many threads run goroutines at most where the program does not say.
 const MAX_THREADS: usize = 1000;
@@ -43,6 +49,9 @@ pub struct Builder {
     os_threads: bool,
     clock: Option<Clock>,
     on_panic: OnPanic,
+    /// As the program has set it, else the environment decides.
+    stall_after: Option<Option<Duration>>,
+    on_stall: OnStall,
 }
 
 impl Builder {
@@ -56,6 +65,8 @@ impl Builder {
             os_threads: std::env::var_os(OS_THREADS).is_some_and(|value| value == "1"),
             clock: None,
             on_panic: OnPanic::default(),
+            stall_after: None,
+            on_stall: OnStall::default(),
         }
     }
 
@@ -195,6 +206,67 @@ impl Builder {
         self
     }
 
+    /// After which time a goroutine is told of that does not come back to the scheduler while others wait behind it; `None`
+    /// for never. Without it: as many milliseconds as the environment variable `GOSCHED_STALL_MS` says (0 for never),
+    /// else one second.
+    ///
+    /// Started goroutines are pinned to their worker (but in [migrating](Builder::migrate) runtimes). While one of them
+    /// computes, or blocks its thread in the system, in a `std` lock or in a C library, the others of that worker wait.
+    /// Then the goroutine, its backtrace, how many wait and what can be done are told on standard error, once for each such
+    /// stall; [`Builder::on_stall`] takes them instead. The same is told when goroutines of any kind wait because as many
+    /// threads are stuck as [`max_threads`](Builder::max_threads) allows. Nobody is told while nobody waits behind,
+    /// of what runs in [`blocking`](crate::blocking), or for time in which the process was stopped.
+    ///
+    /// For the backtrace the goroutine's thread is sent the signal SIGURG, once; any other SIGURG goes to the handler
+    /// that the program had before. System calls go on after it, but for `nanosleep`, `poll`, `epoll_wait`,
+    /// `select` and their kin, and calls on sockets with a timeout, which return `EINTR`. The standard library repeats
+    /// those it makes; C libraries that do not are better off with `None`.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    ///
+    /// let builder = gosched::Runtime::builder().stall_report(Some(Duration::from_millis(200)));
+    /// # let runtime = builder.build()?;
+    /// # std::io::Result::Ok(())
+    /// ```
+    ///
+    /// In Go: nothing; goroutines that compute are interrupted by that signal and put aside.
+    pub fn stall_report(mut self, after: Option<Duration>) -> Self {
+        self.stall_after = Some(after);
+        self
+    }
+
+    /// Calls `hook` for each [stall](Builder::stall_report), instead of printing it.
+    ///
+    /// It is called on a thread of its own, which runs no goroutine, and may block. What it says may be over by then. A
+    /// panic of the hook is printed, and ends there.
+    ///
+    /// ```
+    /// use std::sync::mpsc;
+    /// use std::thread;
+    /// use std::time::Duration;
+    ///
+    /// let (tx, reports) = mpsc::channel();
+    /// let runtime = gosched::Runtime::builder()
+    ///     .workers(1)
+    ///     .stall_report(Some(Duration::from_millis(50)))
+    ///     .on_stall(move |report| tx.send(report.clone()).unwrap())
+    ///     .build()?;
+    /// let report = runtime.run(move || {
+    ///     gosched::go(gosched::yield_now);
+    ///     gosched::yield_now(); // The other one has started, and is pinned to this worker.
+    ///     reports.recv_timeout(Duration::from_secs(30)) // That of std: it blocks the thread.
+    /// });
+    /// assert_eq!(report.unwrap().waiting, 1);
+    /// # std::io::Result::Ok(())
+    /// ```
+    ///
+    /// In Go: nothing.
+    pub fn on_stall(mut self, hook: impl Fn(&StallReport) + Send + Sync + 'static) -> Self {
+        self.on_stall.set_hook(hook);
+        self
+    }
+
     /// Lets started stackful goroutines resume on any worker, as Go's do, instead of staying on the one that
     /// started them.
     ///
@@ -241,6 +313,7 @@ impl Builder {
     /// ```
     pub fn build(self) -> io::Result<Runtime> {
         let workers = self.count_workers()?;
+        let on_stall = self.on_stall.clone().after(self.stall_after()?);
         let config = Config {
             workers,
             max_threads: self.max_threads.max(workers),
@@ -250,6 +323,7 @@ impl Builder {
             name: self.name.into(),
             clock: self.clock.map(|clock| clock.manual),
             on_panic: self.on_panic,
+            on_stall,
         };
         overflow::set_describer(super::describe::describe);
         overflow::install();
@@ -281,6 +355,21 @@ impl Builder {
     /// In Go: nothing; the one runtime is there when the program starts.
     pub fn build_global(self) -> io::Result<()> {
         default::build(self)
+    }
+
+    fn stall_after(&self) -> io::Result<Option<Duration>> {
+        match (self.stall_after, std::env::var(STALL_MS)) {
+            (Some(after), _) => Ok(after),
+            (None, Ok(text)) => match text.trim().parse() {
+                Ok(0) => Ok(None),
+                Ok(ms) => Ok(Some(Duration::from_millis(ms))),
+                Err(_) => {
+                    let text = format!("{STALL_MS} is \"{text}\", which is not a number");
+                    Err(io::Error::new(io::ErrorKind::InvalidInput, text))
+                }
+            },
+            (None, Err(_)) => Ok(self.on_stall.after),
+        }
     }
 
     fn count_workers(&self) -> io::Result<usize> {

@@ -32,6 +32,17 @@ pub(super) const ON: u8 = 0;
 const LENT: u8 = 1;
 const OFF: u8 = 2;
 
+/// What came of a worker's being stuck.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Replaced {
+    /// Somebody takes its place.
+    Yes,
+    /// Nobody does: no thread can be had.
+    NobodyLeft,
+    /// It is back already, or is being shut down.
+    NotStuck,
+}
+
 /// What the lock protects.
 #[derive(Debug)]
 pub(crate) struct Crew {
@@ -88,25 +99,25 @@ impl Shared {
         Ok(())
     }
 
-    /// By the monitor: worker `index` is stuck, at that tick. True if somebody takes its place.
-    pub(super) fn replace(&self, index: usize, tick: u32) -> bool {
+    /// By the monitor: worker `index` is stuck, at that tick.
+    pub(super) fn replace(&self, index: usize, tick: u32) -> Replaced {
         let remote = &self.remotes[index];
         let mut crew = lock(&self.crew);
         let is_stuck =
             remote.tick.load(Ordering::Relaxed) == tick && remote.duty.load(Ordering::SeqCst) == ON;
         if crew.closed || !is_stuck {
-            return false;
+            return Replaced::NotStuck;
         }
         match self.stand_in(&mut crew) {
             Ok(()) => {
                 remote.duty.store(LENT, Ordering::SeqCst);
                 crew.on -= 1;
                 self.ring(index);
-                true
+                Replaced::Yes
             }
             Err(why) => {
                 self.tell_once(&mut crew, &why);
-                false
+                Replaced::NobodyLeft
             }
         }
     }

@@ -11,7 +11,8 @@
 //! * [`search`]: what a worker does that has nothing to do: stealing, napping, sleeping, timers.
 //! * [`idle`]: the protocol of searchers and sleepers, with its proof sketch.
 //! * [`watch`]: who of the sleepers looks after the timers.
-//! * [`crew`]: who is on duty, and who stands in for a worker that is stuck; [`monitor`]: the thread that notices.
+//! * [`crew`]: who is on duty, and who stands in for a worker that is stuck; [`monitor`]: the thread that notices;
+//!   [`stall`]: who keeps others waiting.
 //! * [`execute`]: running a goroutine on a fiber, and its end.
 //! * [`shutdown`]: stopping, and what becomes of goroutines that have not ended.
 
@@ -30,6 +31,8 @@ pub(crate) mod search;
 pub(crate) mod shared;
 #[cfg(not(loom))]
 pub(crate) mod shutdown;
+#[cfg(not(loom))]
+mod stall;
 #[cfg(not(loom))]
 mod watch;
 #[cfg(not(loom))]

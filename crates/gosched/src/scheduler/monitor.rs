@@ -11,11 +11,13 @@
 //! every sleeper here: the monitor says that it sleeps, then looks at the workers once more; a worker says that it is
 //! awake, then looks at the monitor; all sequentially consistent.
 
+use super::crew::Replaced;
 use super::shared::Shared;
+use super::stall::{Stalls, Watch};
 use crate::fiber::coro::Backend;
 use crate::sys::global::{Mutex, Once, OnceLock, lock};
 use crate::sys::threads::{self, ThreadFate};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering, fence};
 use std::sync::{Arc, Weak};
 use std::thread::Thread;
 use std::time::{Duration, Instant};
@@ -38,6 +40,7 @@ static THREAD: OnceLock<Thread> = OnceLock::new();
 struct Watched {
     shared: Weak<Shared>,
     seen: Vec<Seen>,
+    stalls: Stalls,
     /// Of the present look: workers that have not moved. Kept, so that a look allocates nothing.
     suspects: Vec<Suspect>,
 }
@@ -60,11 +63,18 @@ struct Seen {
 struct Look {
     awake: bool,
     replaced: bool,
+    /// Somebody is stuck whom nobody can stand in for, and others wait.
+    refused: bool,
 }
 
 /// Looks after a runtime from now on.
 pub(super) fn watch(shared: &Arc<Shared>) {
-    lock(&WATCHED).push(Watched { shared: Arc::downgrade(shared), seen: Vec::new(), suspects: Vec::new() });
+    lock(&WATCHED).push(Watched {
+        shared: Arc::downgrade(shared),
+        seen: Vec::new(),
+        stalls: Stalls::default(),
+        suspects: Vec::new(),
+    });
     static STARTED: Once = Once::new();
     // Without the thread everything works as long as nobody is stuck: not worth failing for.
     STARTED.call_once(|| drop(threads::spawn("gosched-monitor", Box::new(serve))));
@@ -96,8 +106,9 @@ fn wake() {
 fn serve() -> ThreadFate {
     let _ = THREAD.set(std::thread::current());
     let (mut quiet, mut short) = (0, 0);
+    let mut watch = Watch::new();
     loop {
-        let look = look_at_all();
+        let look = look_at_all(&mut watch, false);
         quiet = if look.awake { 0 } else { quiet + 1 };
         short = if look.replaced { SHORT_LOOKS } else { short.saturating_sub(1) };
         if quiet < QUIET {
@@ -105,22 +116,29 @@ fn serve() -> ThreadFate {
             continue;
         }
         ASLEEP.store(true, Ordering::SeqCst);
-        if look_at_all().awake {
+        fence(Ordering::SeqCst);
+        if look_at_all(&mut watch, true).awake {
             ASLEEP.store(false, Ordering::SeqCst);
         }
         while ASLEEP.load(Ordering::SeqCst) {
             std::thread::park();
         }
+        watch.wake(Instant::now());
         quiet = 0;
     }
 }
 
-fn look_at_all() -> Look {
+fn look_at_all(watch: &mut Watch, last: bool) -> Look {
     let mut all = Look::default();
+    let now = Instant::now();
+    let seen = watch.look(now);
     for watched in lock(&WATCHED).iter_mut() {
         if let Some(shared) = watched.shared.upgrade() {
-            let one = watched.look(&shared, Instant::now());
-            all = Look { awake: all.awake || one.awake, replaced: all.replaced || one.replaced };
+            let one = watched.look(&shared, now);
+            let stays = watched.stalls.look(&shared, seen, last);
+            watched.stalls.look_at_crew(&shared, seen, one.refused);
+            all.awake |= one.awake | stays;
+            all.replaced |= one.replaced;
         }
     }
     all
@@ -164,9 +182,14 @@ impl Watched {
             // With a thread for each goroutine the worker's own waits while they run.
             let may_block = shared.config.backend == Backend::Stacks && since >= SHORT_INTERVAL;
             if since >= HOG || (may_block && threads::is_blocked(suspect.os_thread)) {
-                look.replaced |= shared.replace(suspect.index, suspect.seen.tick);
+                match shared.replace(suspect.index, suspect.seen.tick) {
+                    Replaced::Yes => look.replaced = true,
+                    Replaced::NobodyLeft => look.refused = true,
+                    Replaced::NotStuck => {}
+                }
             }
         }
+        look.refused = look.refused && shared.has_movable();
         look
     }
 }

@@ -3,8 +3,8 @@
 use crate::queue::batch::Batch;
 use crate::queue::inbox::Inbox;
 use crate::queue::ring::Ring;
-use crate::sys::global::OnceLock;
-use crate::task::{Task, TaskRef};
+use crate::sys::global::{Mutex, OnceLock, lock};
+use crate::task::{Context, Task, TaskRef};
 use crossbeam_utils::CachePadded;
 use std::ops::Index;
 use std::sync::atomic::{AtomicPtr, AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering};
@@ -29,6 +29,8 @@ pub(crate) struct Remote {
     /// Started stackful goroutines that have not ended here. Written by the worker alone.
     pub(crate) homes: AtomicUsize,
     thread: OnceLock<(Thread, u32)>,
+    /// While its thread serves the runtime.
+    pub(super) serving: Mutex<Option<Serving>>,
 }
 
 impl Remote {
@@ -44,6 +46,7 @@ impl Remote {
             finished: AtomicU64::new(0),
             homes: AtomicUsize::new(0),
             thread: OnceLock::new(),
+            serving: Mutex::new(None),
         }
     }
 
@@ -63,10 +66,15 @@ impl Remote {
     }
 
     /// By the worker, at its start: the thread it is.
-    pub(crate) fn set_thread(&self) {
-        self.thread
-            .set((std::thread::current(), crate::sys::threads::os_id()))
-            .expect("a worker starts once");
+    pub(crate) fn begin(&self, context: *const Context) {
+        let os_thread = crate::sys::threads::os_id();
+        self.thread.set((std::thread::current(), os_thread)).expect("a worker starts once");
+        *lock(&self.serving) = Some(Serving { os_thread, context });
+    }
+
+    /// By the worker, at its end: nobody looks at its context any more.
+    pub(crate) fn end(&self) {
+        *lock(&self.serving) = None;
     }
 
     #[inline]
@@ -86,6 +94,17 @@ impl Remote {
         }
     }
 }
+
+/// What is there as long as a worker serves: whoever looks at it holds the lock, so that it does not go away.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Serving {
+    pub(super) os_thread: u32,
+    /// Of this only what is shown may be read.
+    pub(super) context: *const Context,
+}
+
+// SAFETY: a pointer; what it points at stays there while the lock is held, and what others read of it is atomic.
+unsafe impl Send for Serving {}
 
 /// The workers of a runtime, by number. They only ever become more, but for one whose thread cannot be started.
 pub(crate) struct Remotes {

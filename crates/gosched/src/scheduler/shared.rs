@@ -2,12 +2,14 @@
 
 use super::crew::Crew;
 use super::idle::Idle;
+use super::monitor;
 use super::remote::{Remote, Remotes};
 use super::shutdown::Left;
 use super::watch::Watch;
 use super::worker::Worker;
 use crate::clock::Timers;
 use crate::clock::manual::Manual;
+use crate::dump::stall::OnStall;
 use crate::fiber::coro::Backend;
 use crate::queue::injector::Injector;
 use crate::sys::global::{Mutex, lock};
@@ -33,6 +35,7 @@ pub(crate) struct Config {
     pub(crate) migrate: bool,
     pub(crate) name: Arc<str>,
     pub(crate) on_panic: OnPanic,
+    pub(crate) on_stall: OnStall,
     /// What its goroutines take for the time, if not the machine's.
     pub(crate) clock: Option<Arc<Manual>>,
 }
@@ -159,8 +162,14 @@ impl Shared {
 
     /// Sends a task to the worker it is pinned to.
     pub(crate) fn send_home(&self, task: TaskRef, home: u32) {
-        self.remotes[home as usize].inbox.push(task);
+        let remote = &self.remotes[home as usize];
+        remote.inbox.push(task);
         self.wake_worker(home);
+        if !remote.is_on_duty() {
+            // It may be stuck, and the monitor asleep since nobody waited behind it.
+            fence(Ordering::SeqCst);
+            monitor::stir();
+        }
     }
 
     /// Counts a new goroutine.

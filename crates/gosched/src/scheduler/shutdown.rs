@@ -59,7 +59,7 @@ impl Drop for AbortOnUnwind {
 impl Worker {
     /// The whole life of a worker's thread in one runtime.
     pub(crate) fn serve(&self) -> ThreadFate {
-        self.remote().set_thread();
+        self.remote().begin(self.context_ptr());
         // Without one an overflow is reported by a plain crash: not worth failing for.
         let _ = crate::fiber::overflow::ensure_alt_stack();
         crate::sys::threads::wake_in_time();
@@ -67,6 +67,7 @@ impl Worker {
         let abort = AbortOnUnwind;
         self.run();
         std::mem::forget(abort);
+        self.remote().end();
         // Users' thread-local destructors may call `wait`; they must not find this context.
         set_context(std::ptr::null());
         self.drain(|task| self.shared.end_queued(task));

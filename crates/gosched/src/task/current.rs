@@ -7,6 +7,7 @@
 
 use super::header::{Anchor, TaskRef};
 use super::pool::Cache;
+use super::shown::ShownTask;
 use crate::clock::manual::{self, Manual};
 use crate::fiber::coro::FiberRef;
 use std::cell::Cell;
@@ -25,8 +26,8 @@ pub(crate) enum Request {
 /// A worker's face towards the goroutines that run on it. Only its own thread uses it (in thread-backed mode:
 /// whoever holds the baton).
 pub(crate) struct Context {
-    /// The goroutine running now.
-    pub(crate) task: Cell<Option<TaskRef>>,
+    /// The goroutine running now. The monitor looks at it.
+    pub(crate) task: ShownTask,
     /// The stack it runs on.
     pub(crate) fiber: Cell<Option<FiberRef>>,
     /// Why it suspends.
@@ -90,7 +91,7 @@ pub(crate) fn fresh_id() -> u64 {
 impl Context {
     pub(crate) fn new(scheduler: *const Anchor, index: u32, clock: Option<Arc<Manual>>) -> Self {
         Self {
-            task: Cell::new(None),
+            task: ShownTask::new(),
             fiber: Cell::new(None),
             request: Cell::new(Request::Park),
             no_suspend: Cell::new(0),
@@ -100,6 +101,11 @@ impl Context {
             cache: Cache::default(),
             ids: Cell::new((0, 0)),
         }
+    }
+
+    /// What runs, and on which stack. Async-signal-safe. Only for its own thread, wherever that was interrupted.
+    pub(crate) fn running(&self) -> (Option<TaskRef>, Option<FiberRef>) {
+        (self.task.get(), self.fiber.get())
     }
 
     /// An id that no goroutine of this process has had.

@@ -4,7 +4,7 @@ use super::body::VTable;
 use super::extra::Extra;
 use super::join::JoinSlot;
 use super::panics::OnPanic;
-use super::shown::{ShownOption, ShownRef, ShownU8, ShownU16, ShownU64};
+use super::shown::{ShownOption, ShownRef, ShownU8, ShownU16, ShownU32, ShownU64};
 use super::state::{Look, State};
 use crate::clock::Timers;
 use crate::fiber::coro::FiberRef;
@@ -111,7 +111,7 @@ pub(crate) struct Task {
     /// Since when it waits.
     pub(crate) since: ShownU16,
     /// Which worker the task is pinned to: [`NO_HOME`] before it starts, and for movable ones.
-    pub(crate) home: Cell<u32>,
+    pub(crate) home: ShownU32,
     /// How many polls of user futures are on the stack: a blocking call inside one is nested.
     pub(crate) depth: ShownU16,
     /// While a future is polled: what it has noted last that it awaits; see [`TaskRef::note_await`].
@@ -150,7 +150,7 @@ impl Task {
             reason: ShownU8::new(0),
             stack_log2: Cell::new(0),
             since: ShownU16::new(0),
-            home: Cell::new(NO_HOME),
+            home: ShownU32::new(NO_HOME),
             depth: ShownU16::new(0),
             awaits: ShownU8::new(0),
             join: JoinSlot::new(),

@@ -3,7 +3,8 @@
 //! A single value is never torn, and costs what a `Cell` costs: relaxed loads and stores of a word. What several of
 //! them say together is for [`peek`](super::peek) to make sure.
 
-use std::sync::atomic::{AtomicPtr, AtomicU8, AtomicU16, AtomicU64, Ordering};
+use super::header::{Task, TaskRef};
+use std::sync::atomic::{AtomicPtr, AtomicU8, AtomicU16, AtomicU32, AtomicU64, Ordering};
 
 macro_rules! shown_number {
     ($name:ident, $atomic:ident, $number:ident) => {
@@ -29,6 +30,7 @@ macro_rules! shown_number {
 
 shown_number!(ShownU8, AtomicU8, u8);
 shown_number!(ShownU16, AtomicU16, u16);
+shown_number!(ShownU32, AtomicU32, u32);
 shown_number!(ShownU64, AtomicU64, u64);
 
 impl ShownU64 {
@@ -41,6 +43,35 @@ impl ShownU64 {
     #[inline]
     pub(crate) fn acquire(&self) -> u64 {
         self.0.load(Ordering::Acquire)
+    }
+}
+
+/// A task, or none. Headers live for ever.
+pub(crate) struct ShownTask(AtomicPtr<Task>);
+
+impl ShownTask {
+    pub(crate) const fn new() -> Self {
+        Self(AtomicPtr::new(std::ptr::null_mut()))
+    }
+
+    #[inline]
+    pub(crate) fn get(&self) -> Option<TaskRef> {
+        let task = self.0.load(Ordering::Relaxed);
+        // SAFETY: null, or made from a task.
+        (!task.is_null()).then(|| unsafe { TaskRef::from_ptr(task) })
+    }
+
+    #[inline]
+    pub(crate) fn set(&self, task: Option<TaskRef>) {
+        self.0.store(task.map_or(std::ptr::null_mut(), TaskRef::as_ptr), Ordering::Relaxed);
+    }
+
+    /// The task, which is there no more. For the owner.
+    #[inline]
+    pub(crate) fn take(&self) -> Option<TaskRef> {
+        let task = self.get();
+        self.set(None);
+        task
     }
 }
 

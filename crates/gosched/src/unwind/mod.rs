@@ -7,6 +7,8 @@
 //! 3. [`symbols`] names the addresses, leaves out what is the library's own at both ends, and the middle of what is too
 //!    long.
 //!
+//! One that runs is interrupted: its thread copies its own stack (`interrupt`), and 2 and 3 are the same.
+//!
 //! 1 and 2 make a [`Trace`], some hundred bytes; 3 is slow and done once for goroutines with the same trace. All of it
 //! allocates and takes locks: nothing for signal handlers.
 //!
@@ -25,7 +27,8 @@ mod tests;
 #[cfg(not(all(target_os = "linux", any(target_arch = "x86_64", target_arch = "aarch64"))))]
 use none as native;
 
-use crate::task::TaskRef;
+use crate::task::{Context, TaskRef};
+pub(crate) use native::Interrupted;
 use std::sync::Arc;
 
 /// Frames shown at either end of a long backtrace, as Go does.
@@ -37,6 +40,9 @@ pub(crate) struct Trace {
     addresses: Box<[usize]>,
     /// The stack was too long to be copied: its outer part is missing.
     cut: bool,
+    /// The thread was interrupted in the middle of the innermost call, wherever that is: of this trace nothing is left
+    /// out at that end.
+    running: bool,
 }
 
 /// A call: one line of a backtrace. Where the compiler has inlined, several have the same address.
@@ -73,6 +79,18 @@ pub(crate) fn look<R>(task: TaskRef, id: u64, header: impl FnOnce() -> R) -> Opt
 /// Where the goroutine `id` is parked, if it is parked on a stack.
 pub(crate) fn frames(task: TaskRef, id: u64) -> Option<Trace> {
     look(task, id, || ())?.1
+}
+
+/// Where the goroutine is that runs on another thread: it is interrupted for a moment. None if the thread does not answer, if
+/// it runs no goroutine, and where there are no backtraces. Waits; see `native/interrupt.rs`, also for what the
+/// interrupted code notices.
+///
+/// # Safety
+///
+/// `os_thread` is a thread that does not end meanwhile, and `context` its worker's.
+pub(crate) unsafe fn interrupt(os_thread: u32, context: *const Context) -> Option<Interrupted> {
+    // SAFETY: by the caller's promise.
+    unsafe { native::interrupt(os_thread, context) }
 }
 
 /// Names the calls of a trace. Slow for addresses it has not seen: it reads the program's debug information.

@@ -1,11 +1,31 @@
 //! No backtraces.
 
 use super::{Frame, Trace};
-use crate::task::TaskRef;
+use crate::task::{Context, TaskRef};
 use std::sync::Arc;
 
 pub(super) fn look<R>(task: TaskRef, id: u64, header: impl FnOnce() -> R) -> Option<(R, Option<Trace>)> {
     Some((task.inspect(id, header)?, None))
+}
+
+/// There are none.
+#[derive(Debug)]
+pub(crate) struct Interrupted {
+    pub(crate) task: TaskRef,
+    never: std::convert::Infallible,
+}
+
+impl Interrupted {
+    pub(crate) fn trace(self) -> Trace {
+        match self.never {}
+    }
+}
+
+/// # Safety
+///
+/// None needed here.
+pub(super) unsafe fn interrupt(_os_thread: u32, _context: *const Context) -> Option<Interrupted> {
+    None
 }
 
 pub(super) fn generation() -> (u64, u64) {

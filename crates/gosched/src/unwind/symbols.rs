@@ -34,7 +34,7 @@ pub(super) fn backtrace_of(trace: &Trace) -> Arc<Backtrace> {
     }
     let calls: Vec<Arc<Frame>> =
         trace.addresses.iter().flat_map(|&address| known.calls_at(address).to_vec()).collect();
-    let backtrace = Arc::new(arrange(&calls, trace.cut));
+    let backtrace = Arc::new(arrange(&calls, trace.cut, trace.running));
     if known.traces.len() >= MOST_TRACES {
         known.traces.clear();
     }
@@ -53,8 +53,8 @@ impl Known {
 }
 
 /// The user's calls, and the middle left out.
-fn arrange(calls: &[Arc<Frame>], cut: bool) -> Backtrace {
-    let shown = trimmed(calls, cut);
+fn arrange(calls: &[Arc<Frame>], cut: bool, running: bool) -> Backtrace {
+    let shown = trimmed(calls, cut, running);
     let elided = shown.len().saturating_sub(2 * SHOWN);
     let (innermost, rest) = if elided == 0 { (shown, &[][..]) } else { shown.split_at(SHOWN) };
     let outermost = rest.get(elided..).unwrap_or_default();
@@ -73,15 +73,41 @@ enum Owner {
 
 /// Without what the library has called after the user's last call, and before the goroutine's function. If nothing were
 /// left (the library has goroutines of its own), the library's own calls stay; without symbols everything does.
-fn trimmed(calls: &[Arc<Frame>], cut: bool) -> &[Arc<Frame>] {
+fn trimmed(calls: &[Arc<Frame>], cut: bool, running: bool) -> &[Arc<Frame>] {
     for whose in [&[Owner::User][..], &[Owner::User, Owner::Library]] {
         let is_shown = |call: &Arc<Frame>| whose.contains(&owner(call));
         let Some(first) = calls.iter().position(is_shown) else { continue };
+        // What it does just now is to be seen, whoever's code that is.
+        let first = if running { 0 } else { first };
         // The outer end of a stack that was cut is not the beginning of the goroutine.
         let last = if cut { calls.len() - 1 } else { calls.iter().rposition(is_shown).unwrap_or(first) };
         return &calls[first..=last];
     }
     calls
+}
+
+/// Modules of ours that users do not call.
+const MACHINERY: [&str; 5] = ["wait", "fiber", "task", "scheduler", "sys"];
+
+fn owner_of_file(file: &str) -> Owner {
+    const OURS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/src/");
+    if let Some(path) = file.strip_prefix(OURS) {
+        let module = path.split(['/', '.']).next().unwrap_or_default();
+        return match module {
+            #[cfg(test)]
+            _ if path.ends_with("/tests.rs") => Owner::User,
+            _ if MACHINERY.contains(&module) => Owner::Machinery,
+            _ => Owner::Library,
+        };
+    }
+    let machinery = ["/library/core/", "/library/alloc/", "/library/std/", "/corosensei-"];
+    if machinery.iter().any(|directory| file.contains(directory)) {
+        Owner::Machinery
+    } else if file.contains("/lock_api-") {
+        Owner::Library
+    } else {
+        Owner::User
+    }
 }
 
 fn owner(call: &Frame) -> Owner {
@@ -93,14 +119,20 @@ fn owner(call: &Frame) -> Owner {
     let path = path_of(function);
     // Without type arguments, which may be anybody's.
     let path = path.split(['<', ' ']).next().unwrap_or_default();
+    if path == "__rust_try" || path == "rust_try" || path == "fn" {
+        return Owner::Machinery;
+    }
+    if !path.contains("::") {
+        // With little debug information (`line-tables-only`) inlined calls have a bare name.
+        return call.file.as_deref().map_or(Owner::User, owner_of_file);
+    }
     let mut segments = path.split("::");
     match (segments.next(), segments.next()) {
         #[cfg(test)]
         (Some("gosched"), _) if path.contains("::tests::") => Owner::User,
-        (Some("gosched"), Some("wait" | "fiber" | "task" | "scheduler" | "sys")) => Owner::Machinery,
+        (Some("gosched"), Some(module)) if MACHINERY.contains(&module) => Owner::Machinery,
         (Some("gosched" | "lock_api"), _) => Owner::Library,
-        (Some("corosensei" | "core" | "alloc" | "std" | "fn"), _) => Owner::Machinery,
-        (Some("__rust_try" | "rust_try"), _) => Owner::Machinery,
+        (Some("corosensei" | "core" | "alloc" | "std"), _) => Owner::Machinery,
         _ => Owner::User,
     }
 }
@@ -131,7 +163,10 @@ mod tests {
 
     fn shown(functions: &[&str], cut: bool) -> Vec<String> {
         let calls: Vec<_> = functions.iter().map(|function| call(function)).collect();
-        trimmed(&calls, cut).iter().map(|call| call.function.as_deref().unwrap_or("?").to_owned()).collect()
+        trimmed(&calls, cut, false)
+            .iter()
+            .map(|call| call.function.as_deref().unwrap_or("?").to_owned())
+            .collect()
     }
 
     #[test]
@@ -159,6 +194,23 @@ mod tests {
     }
 
     #[test]
+    fn bare_names_of_inlined_calls_belong_to_their_file() {
+        let in_file = |file: &str| Frame {
+            file: Some(file.into()),
+            ..Frame::clone(&call("catch_unwind<(), user::Job>"))
+        };
+        assert_eq!(owner(&in_file("/rustc/5980/library/std/src/panic.rs")), Owner::Machinery);
+        assert_eq!(owner(&in_file("/root/registry/corosensei-0.3.4/src/coroutine.rs")), Owner::Machinery);
+        assert_eq!(owner(&in_file("src/main.rs")), Owner::User);
+        let ours = |file: &str| in_file(&format!("{}/src/{file}", env!("CARGO_MANIFEST_DIR")));
+        assert_eq!(owner(&ours("wait/block.rs")), Owner::Machinery);
+        assert_eq!(owner(&ours("chan/recv.rs")), Owner::Library);
+        let whole =
+            Frame { function: Some("user::f".into()), ..in_file("/rustc/5980/library/core/src/x.rs") };
+        assert_eq!(owner(&whole), Owner::User);
+    }
+
+    #[test]
     fn what_is_the_librarys_is_left_out_at_both_ends_only() {
         let calls = [
             "gosched::wait::x",
@@ -173,6 +225,9 @@ mod tests {
         assert_eq!(shown(&calls, false), calls[2..6]);
         // Further calls of the user may follow beyond the cut.
         assert_eq!(shown(&calls, true), calls[2..]);
+        // What was interrupted is shown as far as it went.
+        let all: Vec<_> = calls.iter().map(|function| call(function)).collect();
+        assert_eq!(trimmed(&all, false, true), &all[..6]);
         // A goroutine of the library's own.
         let calls = ["corosensei::x", "gosched::wait::x", "gosched::pipeline::x", "std::x"];
         assert_eq!(shown(&calls, false), calls[2..3]);
@@ -185,7 +240,7 @@ mod tests {
     fn a_hundred_calls_are_shown_and_the_rest_counted() {
         for (count, elided) in [(0, 0), (1, 0), (99, 0), (100, 0), (101, 1), (250, 150)] {
             let calls: Vec<_> = (0..count).map(|i| call(&format!("user::f{i}"))).collect();
-            let backtrace = arrange(&calls, false);
+            let backtrace = arrange(&calls, false, false);
             assert_eq!(backtrace.elided, elided);
             let shown: Vec<_> = backtrace.innermost.iter().chain(&backtrace.outermost).cloned().collect();
             assert_eq!(shown.len() + elided, count);

@@ -5,6 +5,7 @@
 #![allow(dead_code)]
 
 pub(crate) mod hand;
+pub(crate) mod own_stack;
 pub(crate) mod values;
 pub(crate) mod wakers;
 

@@ -5,9 +5,9 @@ use crate::fiber::saved::{Reader, Saved};
 use crate::sys::global::{Mutex, lock};
 use crate::task::TaskRef;
 
-const WORD: usize = size_of::<usize>();
+pub(super) const WORD: usize = size_of::<usize>();
 /// What is copied of a stack: all of one of the default size.
-const MOST_WORDS: usize = (256 << 10) / WORD;
+pub(super) const MOST_WORDS: usize = (256 << 10) / WORD;
 
 /// Memory of the last copy, for the next. Most of it is never touched.
 static SPARE: Mutex<Option<Vec<usize>>> = Mutex::new(None);
@@ -16,6 +16,8 @@ static SPARE: Mutex<Option<Vec<usize>>> = Mutex::new(None);
 #[derive(Debug)]
 pub(super) struct StackCopy {
     pub(super) saved: Saved,
+    /// The link register, where there is one: lost in a switch, as the function that suspends has saved it on its stack.
+    pub(super) link: usize,
     words: Vec<usize>,
 }
 
@@ -38,7 +40,7 @@ impl StackCopy {
             (header(), saved)
         });
         match looked {
-            Some((header, Some(saved))) => Some((header, Some(Self { saved, words }))),
+            Some((header, Some(saved))) => Some((header, Some(Self { saved, link: saved.ip, words }))),
             other => {
                 keep(words);
                 other.map(|(header, _)| (header, None))
@@ -57,7 +59,14 @@ impl StackCopy {
         let mut words = room();
         // SAFETY: by the caller's promise, and as `read` has checked.
         unsafe { copy_words(saved, &mut words) };
-        Some(Self { saved, words })
+        Some(Self { saved, link: saved.ip, words })
+    }
+
+    /// What a thread has copied of its own stack.
+    pub(super) fn of_running(saved: Saved, link: usize, copied: impl Iterator<Item = usize>) -> Self {
+        let mut words = room();
+        words.extend(copied.take(MOST_WORDS));
+        Self { saved, link, words }
     }
 
     /// A word of the stack, by its address there.

@@ -1,6 +1,7 @@
 //! Backtraces where we know how a suspended stack looks.
 
 mod copy;
+mod interrupt;
 mod modules;
 mod probe;
 mod walk;
@@ -8,6 +9,8 @@ mod walk;
 use super::{Frame, Trace};
 use crate::task::TaskRef;
 use copy::StackCopy;
+pub(crate) use interrupt::Interrupted;
+pub(super) use interrupt::interrupt;
 pub(super) use modules::generation;
 use std::sync::Arc;
 

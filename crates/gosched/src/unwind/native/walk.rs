@@ -58,7 +58,7 @@ impl Walker {
             addresses.push(address as usize);
         }
         let cut = !whole && (copy.is_cut() || addresses.len() == MOST);
-        Trace { addresses: addresses.into(), cut }
+        Trace { addresses: addresses.into(), cut, running: false }
     }
 }
 
@@ -68,9 +68,8 @@ fn registers(copy: &StackCopy) -> framehop::UnwindRegsNative {
     framehop::UnwindRegsNative::new(saved.ip as u64, saved.sp as u64, saved.fp as u64)
 }
 
-/// The link register is lost in the switch: the function that suspends has saved it on its stack.
 #[cfg(target_arch = "aarch64")]
 fn registers(copy: &StackCopy) -> framehop::UnwindRegsNative {
     let saved = copy.saved;
-    framehop::UnwindRegsNative::new(saved.ip as u64, saved.sp as u64, saved.fp as u64)
+    framehop::UnwindRegsNative::new(copy.link as u64, saved.sp as u64, saved.fp as u64)
 }
