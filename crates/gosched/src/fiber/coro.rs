@@ -241,6 +241,12 @@ impl FiberRef {
         }
     }
 
+    /// Between which addresses the stack pointer lies while it runs. `None` with the threads backend.
+    #[cfg(all(target_os = "linux", any(target_arch = "x86_64", target_arch = "aarch64")))]
+    pub(crate) fn bounds(self) -> Option<(usize, usize)> {
+        self.parts().map(|(_, bounds)| bounds)
+    }
+
     /// For the affinity check of debug builds: whether `address` lies on this fiber's stack. Never true with the threads backend.
     #[cfg(all(debug_assertions, target_os = "linux", target_arch = "x86_64"))]
     pub(crate) fn contains(self, address: usize) -> bool {

@@ -84,23 +84,68 @@ fn trimmed(calls: &[Arc<Frame>], cut: bool) -> &[Arc<Frame>] {
     calls
 }
 
+/// By the function's path; where the program has only line tables, inlined functions have no path, but a file.
 fn owner(call: &Frame) -> Owner {
-    let Some(function) = call.function.as_deref() else { return Owner::Machinery };
+    let by_path = call.function.as_deref().and_then(owner_of_function);
+    let by_file = || call.file.as_deref().map_or(Owner::Machinery, owner_of_file);
+    by_path.unwrap_or_else(by_file)
+}
+
+/// `None` for a name without a path.
+fn owner_of_function(function: &str) -> Option<Owner> {
     // The compiler's adapters around closures: the closure has a line of its own.
     if function.starts_with('<') && function.contains(" as core::ops::function::Fn") {
-        return Owner::Machinery;
+        return Some(Owner::Machinery);
     }
     let path = path_of(function);
     // Without type arguments, which may be anybody's.
     let path = path.split(['<', ' ']).next().unwrap_or_default();
-    let mut segments = path.split("::");
-    match (segments.next(), segments.next()) {
+    // What starts a thread, where each goroutine is one.
+    if ["start_thread", "clone", "clone3", "__clone", "__clone3"].contains(&path) {
+        return Some(Owner::Machinery);
+    }
+    #[cfg(test)]
+    if path.contains("::tests::") {
+        return Some(Owner::User);
+    }
+    let (krate, rest) = path.split_once("::")?;
+    Some(owner_of(krate, rest.split("::").next().unwrap_or_default()))
+}
+
+fn owner_of(krate: &str, module: &str) -> Owner {
+    match (krate, module) {
+        ("gosched", "wait" | "fiber" | "task" | "scheduler" | "sys") => Owner::Machinery,
+        ("gosched" | "lock_api", _) => Owner::Library,
+        ("corosensei" | "core" | "alloc" | "std" | "backtrace", _) => Owner::Machinery,
+        _ => Owner::User,
+    }
+}
+
+/// Where the source of this library lies, as the compiler was told.
+fn own_sources() -> &'static str {
+    file!().strip_suffix("unwind/symbols.rs").unwrap_or(file!())
+}
+
+fn owner_of_file(file: &str) -> Owner {
+    // The file's path is that, or ends with it behind the directory of the compilation.
+    if let Some(at) = file.rfind(own_sources()) {
+        let inside = &file[at + own_sources().len()..];
+        let module = inside.split(['/', '.']).next().unwrap_or_default();
+        // Of a macro, in another crate, the place where it is called is noted; in its own the macro's.
         #[cfg(test)]
-        (Some("gosched"), _) if path.contains("::tests::") => Owner::User,
-        (Some("gosched"), Some("wait" | "fiber" | "task" | "scheduler" | "sys")) => Owner::Machinery,
-        (Some("gosched" | "lock_api"), _) => Owner::Library,
-        (Some("corosensei" | "core" | "alloc" | "std" | "fn"), _) => Owner::Machinery,
-        (Some("__rust_try" | "rust_try"), _) => Owner::Machinery,
+        if inside.ends_with("/tests.rs") || inside.ends_with("/macros.rs") {
+            return Owner::User;
+        }
+        return owner_of("gosched", module);
+    }
+    if file.starts_with("/rustc/") || file.contains("/rustlib/src/rust/library/") {
+        return Owner::Machinery;
+    }
+    // `…/corosensei-0.3.4/src/lib.rs`; without the version where it was vendored.
+    let krate = |directory: &str| directory.split(['-']).next().unwrap_or_default().to_owned();
+    let directory = file.rsplit_once("/src/").map(|(path, _)| path).and_then(|path| path.rsplit('/').next());
+    match directory.map(krate).as_deref() {
+        Some(krate @ ("corosensei" | "lock_api" | "backtrace")) => owner_of(krate, ""),
         _ => Owner::User,
     }
 }
@@ -126,7 +171,7 @@ mod tests {
 
     fn call(function: &str) -> Arc<Frame> {
         let function = Some(function.into()).filter(|_| !function.is_empty());
-        Arc::new(Frame { function, file: None, line: None, column: None, address: 1 })
+        Arc::new(Frame { function, file: None, line: None, column: None, address: 1, offset: None })
     }
 
     fn shown(functions: &[&str], cut: bool) -> Vec<String> {
@@ -141,7 +186,6 @@ mod tests {
             ("<user::Job as core::future::future::Future>::poll", Owner::User),
             ("<&mut user::Job as std::io::Read>::read", Owner::User),
             ("gosched_http::serve", Owner::User),
-            ("main", Owner::User),
             ("gosched::chan::receiver::Receiver<T>::recv", Owner::Library),
             ("<gosched::chan::receiver::Receiver<user::Job>>::recv", Owner::Library),
             ("<lock_api::mutex::Mutex<gosched::sync::raw_mutex::RawMutex, u32>>::lock", Owner::Library),
@@ -152,9 +196,35 @@ mod tests {
             ("<fn(u32) -> u32 as user::Trait>::call", Owner::Machinery),
             ("std::panicking::catch_unwind::do_call", Owner::Machinery),
             ("__rust_try", Owner::Machinery),
+            ("start_thread", Owner::Machinery),
+            ("backtrace::backtrace::trace", Owner::Machinery),
             ("", Owner::Machinery),
         ] {
             assert_eq!(owner(&call(function)), whose, "{function}");
+        }
+    }
+
+    #[test]
+    fn functions_without_a_path_belong_to_their_file() {
+        let of_file = |inside: &str| format!("/home/me/{}{inside}", own_sources());
+        let registry = "/root/.cargo/registry/src/index.crates.io-1949cf8c6b5b557f";
+        for (file, whose) in [
+            (of_file("chan/receiver.rs"), Owner::Library),
+            (of_file("lib.rs"), Owner::Library),
+            (of_file("wait/block.rs"), Owner::Machinery),
+            ("/home/me/user/src/wait/block.rs".into(), Owner::User),
+            ("/rustc/59807616e1fa/library/std/src/panic.rs".into(), Owner::Machinery),
+            ("/home/me/.rustup/lib/rustlib/src/rust/library/std/src/panic.rs".into(), Owner::Machinery),
+            (format!("{registry}/corosensei-0.3.4/src/unwind.rs"), Owner::Machinery),
+            (format!("{registry}/lock_api-0.5.0/src/mutex.rs"), Owner::Library),
+            (format!("{registry}/backtrace-0.3.77/src/backtrace/mod.rs"), Owner::Machinery),
+            (format!("{registry}/serde-1.0.0/src/lib.rs"), Owner::User),
+            ("/home/me/vendor/corosensei/src/unwind.rs".into(), Owner::Machinery),
+        ] {
+            let frame = Frame { file: Some(file.as_str().into()), ..(*call("recv<u8>")).clone() };
+            assert_eq!(owner(&frame), whose, "{file}");
+            let frame = Frame { function: Some("user::work".into()), ..frame };
+            assert_eq!(owner(&frame), Owner::User, "the path counts");
         }
     }
 
