@@ -12,8 +12,7 @@ mod test;
 /// What the macros expand to. Not for direct use.
 #[doc(hidden)]
 pub mod __private {
-    pub use super::sigquit::handle_sigquit;
-    pub use super::test::{Settings, test, test_async};
+    pub use super::test::{Settings, handle_sigquit, test, test_async};
 }
 
 pub use crate::dump::{GoroutineGroup, GoroutineInfo, Stack};

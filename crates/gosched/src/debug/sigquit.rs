@@ -50,14 +50,6 @@ pub fn on_sigquit() -> io::Result<()> {
     Ok(())
 }
 
-/// What `#[gosched::main]` begins with.
-pub fn handle_sigquit(wanted: bool) {
-    if wanted {
-        // A program that cannot have this is no worse than one that does not want it.
-        let _ = on_sigquit();
-    }
-}
-
 fn listen(mut signals: Signals) {
     if signals.forever().next().is_none() {
         return;
