@@ -5,6 +5,7 @@
 //! ```text
 //! pub fn main() -> R {
 //!     fn main() -> R { … }
+//!     ::gosched::debug::__private::handle_sigquit(true);
 //!     ::gosched::runtime::__private::main(::gosched::Runtime::builder().workers(4), main)
 //! }
 //! ```
@@ -90,6 +91,8 @@ struct Arguments {
     settings: TokenStream,
     /// The same for a test's settings: `.timeout(…)`.
     of_test: TokenStream,
+    /// Whether `main` handles SIGQUIT, if that is said.
+    sigquit: Option<Expr>,
     /// The `unsafe` of `unsafe(migrate)`, as the user wrote it.
     migrate: Option<Token![unsafe]>,
 }
@@ -130,6 +133,7 @@ impl Arguments {
             "workers" => "4",
             "stack_size" => "64 * 1024",
             "name" => "\"my-program\"",
+            "sigquit" if kind == Kind::Main => "false",
             "timeout" if kind == Kind::Test => "Duration::from_secs(5)",
             "leak_check" if kind == Kind::Test => "false",
             "os_threads" => {
@@ -152,6 +156,7 @@ impl Arguments {
         value_follows(input, &name, example)?;
         let value = input.parse::<Expr>()?;
         match name.as_str() {
+            "sigquit" => self.sigquit = Some(value),
             "timeout" | "leak_check" => self.of_test.extend(quote!(.#ident(#value))),
             _ => self.settings.extend(quote!(.#ident(#value))),
         }
@@ -176,7 +181,8 @@ impl Arguments {
     }
 }
 
-const EXPECTED: &str = "expected `workers`, `stack_size`, `name`, `os_threads`, `unsafe(migrate)` or `crate`";
+const EXPECTED: &str =
+    "expected `workers`, `stack_size`, `name`, `sigquit`, `os_threads`, `unsafe(migrate)` or `crate`";
 const EXPECTED_OF_TEST: &str = "expected `timeout`, `leak_check`, `workers`, `stack_size`, `name`, `os_threads`, \
                                 `unsafe(migrate)` or `crate`";
 
@@ -257,10 +263,16 @@ fn expand(kind: Kind, arguments: &Arguments, function: &ItemFn) -> TokenStream {
     outer.asyncness = None;
     let is_async = sig.asyncness.is_some();
     let (head, call) = match kind {
-        Kind::Main if is_async => {
-            (None, quote_spanned!(span=> #library::runtime::__private::main_async(#builder, #name())))
+        Kind::Main => {
+            let sigquit = arguments.sigquit.as_ref().map_or(quote!(true), |value| quote!(#value));
+            let signal = quote!(#library::debug::__private::handle_sigquit(#sigquit););
+            let private = quote!(#library::runtime::__private);
+            let run = match is_async {
+                true => quote_spanned!(span=> #private::main_async(#builder, #name())),
+                false => quote_spanned!(span=> #private::main(#builder, #name)),
+            };
+            (None, quote!(#signal #run))
         }
-        Kind::Main => (None, quote_spanned!(span=> #library::runtime::__private::main(#builder, #name))),
         Kind::Test => {
             let private = quote!(#library::debug::__private);
             let settings = quote!(#private::Settings::new() #of_test);
@@ -339,6 +351,7 @@ mod tests {
         rejected("workers(4)", MAIN, "`workers` needs a value: `workers = 4`");
         rejected("name = , workers = 4", MAIN, "`name` needs a value: `name = \"my-program\"`");
         rejected("crate", MAIN, "`crate` needs a value: `crate = path::to::gosched`");
+        rejected("sigquit", MAIN, "`sigquit` needs a value: `sigquit = false`");
         rejected("os_threads = true", MAIN, "`os_threads` takes no value");
         rejected("workers = 4 name = \"a\"", MAIN, "expected `,`");
     }
@@ -368,11 +381,12 @@ mod tests {
     #[test]
     fn the_expansion() {
         let output = expanded(
-            "workers = 1 + 1, name = NAME, unsafe(migrate), os_threads, stack_size = f(), crate = a::b,",
+            "workers = 1 + 1, name = NAME, unsafe(migrate), os_threads, stack_size = f(), sigquit = QUIT, crate = a::b,",
             "#[cold] pub(crate) fn main() -> R { #![allow(unused)] body() }",
         );
         let expected: TokenStream = "#[cold] pub(crate) fn main() -> R {
             fn main() -> R { #![allow(unused)] body() }
+            a::b::debug::__private::handle_sigquit(QUIT);
             a::b::runtime::__private::main(
                 unsafe { a::b::Runtime::builder().workers(1 + 1).name(NAME).os_threads().stack_size(f()).migrate() },
                 main
@@ -384,6 +398,7 @@ mod tests {
         assert_eq!(output.replace(' ', ""), expected.to_string().replace(' ', ""));
         let expected: TokenStream = "fn main() {
             async fn main() { x.await; }
+            ::gosched::debug::__private::handle_sigquit(true);
             ::gosched::runtime::__private::main_async(::gosched::Runtime::builder(), main())
         }"
         .parse()
@@ -417,6 +432,8 @@ mod tests {
 
         let output = expanded("retries = 3", "fn works() {}");
         assert!(output.contains(&format!("{:?}", format!("unknown argument `retries`: {EXPECTED_OF_TEST}"))));
+        let output = expanded("sigquit = true", "fn works() {}");
+        assert!(output.contains("unknown argument `sigquit`"), "{output}");
         let output = expanded("", "fn works(input: u8) {}");
         assert!(output.contains("`works` cannot take arguments under `#[gosched::test]`"), "{output}");
         rejected("timeout = 1", MAIN, &format!("unknown argument `timeout`: {EXPECTED}"));

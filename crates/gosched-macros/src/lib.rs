@@ -37,12 +37,14 @@ pub fn select_impl(input: TokenStream) -> TokenStream {
 /// - `workers = N`: the number of worker threads;
 /// - `stack_size = BYTES`: the default stack size of goroutines;
 /// - `name = "…"`: the name of the runtime, with which its threads' names begin;
+/// - `sigquit = false`: leave the signal SIGQUIT (Ctrl-\ in a terminal) alone. Otherwise it makes the program print what
+///   all its goroutines do and end with code 2, as `gosched::debug::on_sigquit` says;
 /// - `os_threads`: every goroutine is an OS thread of its own (for diagnosis);
 /// - `unsafe(migrate)`: started goroutines may move between workers. The word `unsafe` is the
 ///   program's promise to keep the contract of `runtime::Builder::migrate`;
 /// - `crate = path`: where the `gosched` crate is, for crates that re-export it.
 ///
-/// `N`, `BYTES` and the name are expressions, so constants and function calls work as well.
+/// `N`, `BYTES`, the name and what `sigquit` is set to are expressions, so constants and function calls work as well.
 ///
 /// In Go: the runtime is part of every program; `func main` is the first goroutine.
 #[proc_macro_attribute]
@@ -63,7 +65,7 @@ pub fn main(arguments: TokenStream, item: TokenStream) -> TokenStream {
 ///
 /// # Arguments
 ///
-/// Those of [`macro@main`], and
+/// Those of [`macro@main`] but `sigquit`, and
 ///
 /// - `timeout = DURATION`: how long it may take, a `std::time::Duration`; ten minutes, as with `go test`, if nothing is
 ///   said;

@@ -4,13 +4,14 @@
 #![deny(warnings)]
 #![allow(missing_docs, missing_debug_implementations)]
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::pin::pin;
 use std::process::{ExitCode, Termination};
 use std::task::{Context, Poll, Waker};
 
 thread_local! {
     static BUILT: RefCell<Vec<Builder>> = const { RefCell::new(Vec::new()) };
+    static SIGQUIT: Cell<Option<bool>> = const { Cell::new(None) };
 }
 
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -46,6 +47,14 @@ pub struct Runtime;
 impl Runtime {
     pub fn builder() -> Builder {
         Builder::default()
+    }
+}
+
+pub mod debug {
+    pub mod __private {
+        pub fn handle_sigquit(wanted: bool) {
+            super::super::SIGQUIT.set(Some(wanted));
+        }
     }
 }
 
@@ -110,6 +119,16 @@ fn plain_functions_run_inside_a_runtime() {
     assert!(fallible().is_err());
     let expected = Builder { workers: 4, stack_size: 65536, name: "3".to_owned(), ..Builder::default() };
     assert_eq!(built(), expected);
+}
+
+#[test]
+fn the_signal_is_handled_unless_the_function_says_otherwise() {
+    nothing();
+    assert_eq!(SIGQUIT.take(), Some(true));
+    #[gosched_macros::main(sigquit = WORKERS > 3, crate = crate)]
+    fn leaves_it() {}
+    leaves_it();
+    assert_eq!(SIGQUIT.take(), Some(false));
 }
 
 #[test]

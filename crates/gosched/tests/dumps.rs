@@ -3,7 +3,9 @@
 
 mod common;
 
-use common::{Child, HOUR, bounded, eventually, everywhere, is_child, one_worker};
+use common::{
+    Child, HOUR, bounded, eventually, everywhere, is_child, masked, numberless, one_worker, stacks_are_seen,
+};
 use gosched::debug::{self, GoroutineInfo, GoroutineState};
 use gosched::goroutine::{Builder, labels, set_labels};
 use gosched::sync::{LockAsync, Mutex, RwLock, RwLockAsync, Semaphore, WaitGroup};
@@ -12,6 +14,7 @@ use gosched::{
 };
 use std::collections::HashSet;
 use std::future::pending;
+use std::hint::black_box;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
@@ -37,64 +40,66 @@ fn ours() -> Vec<GoroutineInfo> {
     all
 }
 
-/// The text without line numbers and ids, which change.
-fn masked(text: &str) -> String {
-    let mut masked = String::new();
-    let mut last = ' ';
-    for c in text.chars() {
-        match (c.is_ascii_digit(), last.is_ascii_digit()) {
-            (true, true) => {}
-            (true, false) => masked.push('N'),
-            (false, _) => masked.push(c),
-        }
-        last = c;
-    }
-    masked
+#[inline(never)]
+fn receives(rx: &chan::Receiver<Box<u8>>) -> bool {
+    black_box(rx.recv().is_ok())
+}
+
+#[inline(never)]
+fn sends(tx: &chan::Sender<Box<u8>>) -> bool {
+    black_box(tx.send(Box::new(1)).is_ok())
+}
+
+#[inline(never)]
+fn selects(rx: &chan::Receiver<Box<u8>>) -> bool {
+    black_box(select! { recv(rx) -> value => value.is_ok(), recv(chan::never::<u8>()) -> _ => false })
+}
+
+#[inline(never)]
+fn locks(mutex: &Mutex<u8>) -> u8 {
+    black_box(*mutex.lock())
+}
+
+#[inline(never)]
+fn waits(group: &WaitGroup) -> bool {
+    group.wait();
+    black_box(true)
 }
 
 #[test]
-fn U01_U03_U06_five_goroutines_in_five_states_read_as_in_Go() {
+fn U01_U03_U05_U06_five_goroutines_in_five_states_read_as_in_Go() {
     one_worker(|| {
         let (tx, rx) = chan::bounded::<Box<u8>>(0);
         let (full, keep) = chan::bounded::<Box<u8>>(0);
-        let mutex = Arc::new(Mutex::new(()));
+        let mutex = Arc::new(Mutex::new(0));
         let guard = mutex.lock();
         let group = WaitGroup::new();
         group.add(1);
-
-        let receiver = go({
-            let rx = rx.clone();
-            move || drop(rx.recv())
-        });
-        let sender = Builder::new().name("the sender").spawn(move || drop(full.send(Box::new(1)))).unwrap();
-        let selects = {
-            let rx = rx.clone();
-            go(move || select! { recv(rx) -> _ => {}, recv(chan::never::<u8>()) -> _ => {} })
-        };
-        let locks = {
-            let mutex = mutex.clone();
-            go(move || drop(mutex.lock()))
-        };
-        let waits = {
-            let group = group.clone();
-            go(move || group.wait())
-        };
-        let ids = [receiver.id(), sender.id(), selects.id(), locks.id(), waits.id()];
-        let texts = ids.map(|id| masked(&parked(id).to_string()));
-        let expected = |header: &str| {
-            format!(
-                "goroutine N {header}:\nwaits at\n\tcrates/gosched/tests/dumps.rs:N\n\
-                 created by go in goroutine N\n\tcrates/gosched/tests/dumps.rs:N\n"
-            )
-        };
-        let headers = [
-            "[chan receive]",
-            "\"the sender\" [chan send]",
-            "[select]",
-            "[sync.Mutex.Lock]",
-            "[sync.WaitGroup.Wait]",
+        let (rx1, rx2, mutex1, group1) = (rx.clone(), rx.clone(), mutex.clone(), group.clone());
+        let handles = [
+            go(move || assert_ne!(u8::from(receives(&rx1)), 7)),
+            Builder::new().name("the sender").spawn(move || assert_ne!(u8::from(sends(&full)), 7)).unwrap(),
+            go(move || assert_ne!(u8::from(selects(&rx2)), 7)),
+            go(move || assert_ne!(locks(&mutex1), 7)),
+            go(move || assert_ne!(u8::from(waits(&group1)), 7)),
         ];
-        assert_eq!(texts, headers.map(expected));
+        let ids: Vec<u64> = handles.iter().map(|handle| handle.id()).collect();
+        let texts: Vec<String> = ids.iter().map(|id| masked(&parked(*id).to_string())).collect();
+        let expected = [
+            ("[chan receive]", "receives"),
+            ("\"the sender\" [chan send]", "sends"),
+            ("[select]", "selects"),
+            ("[sync.Mutex.Lock]", "locks"),
+            ("[sync.WaitGroup.Wait]", "waits"),
+        ]
+        .map(|(header, function)| {
+            let at = match stacks_are_seen() {
+                true => format!("{function}(...)\n\tdumps.rs:N +N"),
+                false => "waits at\n\tdumps.rs:N".to_owned(),
+            };
+            format!("goroutine N {header}:\n{at}\ncreated by go in goroutine N\n\tdumps.rs:N\n")
+        });
+        assert_eq!(texts, expected);
 
         // The whole dump: the caller first, then by ids; each with an empty line before it.
         let dump = debug::stacks();
@@ -110,9 +115,7 @@ fn U01_U03_U06_five_goroutines_in_five_states_read_as_in_Go() {
 
         drop((tx, keep, guard));
         group.done();
-        for handle in [receiver, sender, selects, locks, waits] {
-            handle.join().unwrap();
-        }
+        handles.into_iter().for_each(|handle| handle.join().unwrap());
     });
 }
 
@@ -191,6 +194,24 @@ fn U03_running_and_runnable_are_told_apart() {
         stop.store(true, Ordering::Relaxed);
         yields.join().unwrap();
     });
+}
+
+#[test]
+fn U02_the_first_goroutines_of_a_process_wait_no_longer_than_it_runs() {
+    if !is_child() {
+        let name = "U02_the_first_goroutines_of_a_process_wait_no_longer_than_it_runs";
+        return drop(Child::new(name).passes());
+    }
+    // Nothing has run before that could have looked at the clock.
+    let runtime = Runtime::builder().workers(1).build().unwrap();
+    let (first, second) = runtime.run(|| {
+        let ids = [go(|| time::sleep(HOUR)).id(), go_async(pending::<()>()).id()];
+        gosched::yield_now();
+        (parked(ids[0]), parked(ids[1]))
+    });
+    for info in [first, second] {
+        assert!(info.waiting.is_some_and(|waiting| waiting.as_secs() <= 60), "{info}");
+    }
 }
 
 #[test]
@@ -444,7 +465,7 @@ fn U09_many_goroutines_are_counted_by_what_they_do() {
         assert_eq!(groups.iter().map(|group| group.count).sum::<usize>(), 1501);
         assert!(!groups[0].stackful);
         assert_eq!(groups[0].example, few[0].id());
-        let text = masked(&groups[0].to_string());
+        let text = numberless(&groups[0].to_string());
         let expected = "N @ [chan receive]\n#\twaits at\tcrates/gosched/tests/dumps.rs:N\n#\tcreated by go_async\tcrates/gosched/tests/dumps.rs:N\n\
                         #\tfor example\tgoroutine N\n";
         assert_eq!(text, expected);

@@ -3,7 +3,7 @@
 
 mod common;
 
-use common::{HOUR, bounded, eventually, everywhere, ms, one_worker, panic_text};
+use common::{HOUR, bounded, eventually, everywhere, ms, one_worker, panic_text, stacks_are_seen};
 use gosched::context::Context;
 use gosched::debug::leak::{self, Leaks, Options};
 use gosched::goroutine::Builder;
@@ -52,12 +52,14 @@ fn L01_the_text_is_goleaks() {
         let (tx, rx) = chan::bounded::<Box<u8>>(0);
         let left = go(move || rx.recv().is_err());
         let text = leak::check().unwrap_err().to_string();
-        let first = format!(
-            "found unexpected goroutines:\n[Goroutine {} in state chan receive, waiting at ",
-            left.id()
-        );
+        let (does, first_lines) = match stacks_are_seen() {
+            true => ("with ", format!("\ngoroutine {} [chan receive]:\n", left.id())),
+            false => ("waiting at ", format!("\ngoroutine {} [chan receive]:\nwaits at\n\t", left.id())),
+        };
+        let first =
+            format!("found unexpected goroutines:\n[Goroutine {} in state chan receive, {does}", left.id());
         assert!(text.starts_with(&first), "{text}");
-        assert!(text.contains(&format!("\ngoroutine {} [chan receive]:\nwaits at\n\t", left.id())), "{text}");
+        assert!(text.contains(&first_lines), "{text}");
         assert!(text.ends_with("\n]"), "{text}");
         drop(tx);
         assert!(left.join().unwrap());

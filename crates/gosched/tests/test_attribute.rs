@@ -88,7 +88,7 @@ fn L02_a_test_that_takes_too_long_fails_and_tells_what_all_goroutines_do() {
     assert_eq!(output.status.code(), Some(101), "{out}\n{err}");
     assert!(out.contains("0 passed; 1 failed"), "{out}");
     assert!(err.contains("test timed out after 2s\n\ngoroutine "), "{err}");
-    assert!(err.contains(" \"main\" [chan receive]:\nwaits at\n\t"), "{err}");
+    assert!(err.contains(" \"main\" [chan receive]:\n") && err.contains("tests/test_attribute.rs:"), "{err}");
 }
 
 #[test]

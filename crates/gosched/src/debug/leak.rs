@@ -18,7 +18,7 @@
 //! In Go: the module `go.uber.org/goleak`.
 
 use crate::clock::{manual, real_now};
-use crate::dump::{self, GoroutineInfo};
+use crate::dump::{self, GoroutineInfo, Stack};
 use crate::spawn::target;
 use crate::task::current::current_task;
 use crate::wait::{WaitReason, wait_deadline, yield_now};
@@ -127,7 +127,7 @@ fn pause(time: Duration) {
 /// });
 /// ```
 ///
-/// In Go: the options of goleak. It names functions, of which nothing is known here; places in the source do that job.
+/// In Go: the options of goleak. It names the function that started a goroutine; here the place is known instead.
 #[derive(Clone)]
 #[must_use = "options do nothing until they are used"]
 pub struct Options {
@@ -200,12 +200,32 @@ impl Options {
 
     /// Ignores goroutines that wait in this file, given in the same way.
     ///
-    /// In Go: `goleak.IgnoreTopFunction`, for a function.
+    /// In Go: `goleak.IgnoreTopFunction`, roughly; see [`Options::ignore_top_function`].
     pub fn ignore_waiting_in(self, file: impl AsRef<std::path::Path>) -> Self {
         let file = file.as_ref().to_owned();
         self.ignore(move |info| {
             info.waits_at.is_some_and(|at| std::path::Path::new(at.file()).ends_with(&file))
         })
+    }
+
+    /// Ignores goroutines whose innermost call, as dumps show it, is of this function, given by its path or by the end of
+    /// it, whole segments only: `next`, `fetch::next`, `my_crate::fetch::next`.
+    ///
+    /// Nothing is known of the calls of a future between two polls, and on some systems of none:
+    /// [`GoroutineInfo::stack`].
+    ///
+    /// In Go: `goleak.IgnoreTopFunction`.
+    pub fn ignore_top_function(self, function: impl Into<String>) -> Self {
+        let function = function.into();
+        self.ignore(move |info| calls(info).first().is_some_and(|call| is_named(call, &function)))
+    }
+
+    /// Ignores goroutines with a call of this function anywhere among those that dumps show, given in the same way.
+    ///
+    /// In Go: `goleak.IgnoreAnyFunction`.
+    pub fn ignore_any_function(self, function: impl Into<String>) -> Self {
+        let function = function.into();
+        self.ignore(move |info| calls(info).iter().any(|call| is_named(call, &function)))
     }
 
     /// Ignores goroutines for which `filter` says so.
@@ -238,6 +258,21 @@ impl Options {
     }
 }
 
+/// The functions a goroutine is in, the innermost first, as far as they are known.
+fn calls(info: &GoroutineInfo) -> Vec<Box<str>> {
+    let backtrace = info.stack.as_ref().map(Stack::backtrace);
+    backtrace
+        .iter()
+        .flat_map(|backtrace| backtrace.frames())
+        .filter_map(|frame| frame.function.clone())
+        .collect()
+}
+
+/// Whether a function's path ends with these segments.
+fn is_named(function: &str, name: &str) -> bool {
+    function.strip_suffix(name).is_some_and(|before| before.is_empty() || before.ends_with("::"))
+}
+
 /// Goroutines that were left behind, as [`check`] and [`find`] report them.
 ///
 /// Its text has goleak's form.
@@ -267,9 +302,10 @@ impl fmt::Display for Leaks {
         for (at, info) in self.0.iter().enumerate() {
             let space = if at == 0 { "" } else { " " };
             write!(f, "{space}Goroutine {} in state {}", info.id, info.state)?;
-            match info.waits_at {
-                Some(at) => writeln!(f, ", waiting at {at}:")?,
-                None => writeln!(f, ", created at {}:", info.created_at)?,
+            match (calls(info).first(), info.waits_at) {
+                (Some(function), _) => writeln!(f, ", with {function} on top of the stack:")?,
+                (None, Some(at)) => writeln!(f, ", waiting at {at}:")?,
+                (None, None) => writeln!(f, ", created at {}:", info.created_at)?,
             }
             writeln!(f, "{info}")?;
         }

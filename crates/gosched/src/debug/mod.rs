@@ -12,11 +12,12 @@ mod test;
 /// What the macros expand to. Not for direct use.
 #[doc(hidden)]
 pub mod __private {
-    pub use super::test::{Settings, test, test_async};
+    pub use super::test::{Settings, handle_sigquit, test, test_async};
 }
 
-pub use crate::dump::{GoroutineGroup, GoroutineInfo, StallCause, StallReport};
+pub use crate::dump::{GoroutineGroup, GoroutineInfo, Stack, StallCause, StallReport};
 pub use crate::task::reason::GoroutineState;
+pub use crate::unwind::{Backtrace, Frame};
 pub use sigquit::on_sigquit;
 
 use crate::dump;
@@ -26,6 +27,9 @@ use std::io;
 const MOST: usize = 1000;
 
 /// All goroutines of all runtimes of the process, sorted by their ids.
+///
+/// Of those that wait on stacks of their own, and of the caller, there are the calls: also where the worker that they
+/// belong to is stuck. Their names are looked up only when somebody reads them.
 ///
 /// Those that have ended are not among them, also if nobody has joined them yet; neither are those that were abandoned
 /// when their runtime was shut down.
@@ -44,8 +48,8 @@ pub fn goroutines() -> Vec<GoroutineInfo> {
     dump::goroutines()
 }
 
-/// The same, counted by what they do, where they wait and where they were started: the largest group first. For
-/// programs with very many goroutines, a million of which take well under a second.
+/// The same, counted by what they do, by the calls on their stacks, by where they wait and where they were started: the
+/// largest group first. For programs with very many goroutines: a million with stacks of their own take about a second.
 ///
 /// ```
 /// gosched::run(|| {
@@ -61,6 +65,22 @@ pub fn groups() -> Vec<GoroutineGroup> {
 
 /// What all goroutines of the process do, as text in Go's form: the caller first, then by their ids. Of more than a
 /// thousand it is a summary like Go's goroutine profile, which begins with `goroutine profile: total`.
+///
+/// Each goroutine has a line that names it and says what it does; two lines for each of its calls, or for where it waits
+/// if it has no stack of its own; and where it was started:
+///
+/// ```text
+/// goroutine 18 "fetcher" [chan receive, 3 minutes]:
+/// my_program::fetch::next(...)
+///         /home/me/my_program/src/fetch.rs:31 +0x8c
+/// my_program::fetch::run(...)
+///         /home/me/my_program/src/fetch.rs:12 +0x2f
+/// created by go in goroutine 1
+///         src/main.rs:12
+/// ```
+///
+/// Calls of the library itself at either end are left out, and so is the middle of more than a hundred calls. Of a
+/// goroutine that is running, other than the caller, only that is known.
 ///
 /// ```
 /// gosched::run(|| {

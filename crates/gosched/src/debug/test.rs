@@ -1,4 +1,4 @@
-//! What `#[gosched::test]` expands to.
+//! What `#[gosched::test]` expands to, and of `#[gosched::main]` what is not the runtime's.
 
 use super::leak;
 use super::stacks;
@@ -11,6 +11,14 @@ use std::process::{ExitCode, Termination};
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::thread;
 use std::time::Duration;
+
+/// What `#[gosched::main]` begins with.
+pub fn handle_sigquit(wanted: bool) {
+    if wanted {
+        // A program that cannot have this is no worse than one that does not want it.
+        let _ = super::on_sigquit();
+    }
+}
 
 /// How long a test may take that says nothing else: as `go test`.
 const TIMEOUT: Duration = Duration::from_secs(600);

@@ -1,8 +1,8 @@
 //! Goroutines that do the same, counted.
 
 use super::info::GoroutineInfo;
+use super::stack::{Looker, Seen, Stack};
 use crate::clock::coarse;
-use crate::task::peek::Peek;
 use crate::task::pool;
 use crate::task::reason::GoroutineState;
 use std::cmp::Reverse;
@@ -10,7 +10,7 @@ use std::collections::HashMap;
 use std::panic::Location;
 use std::time::Duration;
 
-/// Goroutines that were started in one place and wait in one. Made by [`debug::groups`](crate::debug::groups).
+/// Goroutines that were started in one place and are in one, with the same calls on their stacks. Made by [`debug::groups`](crate::debug::groups).
 ///
 /// Its text is what the summary of many goroutines says of it.
 ///
@@ -40,6 +40,8 @@ pub struct GoroutineGroup {
     pub count: usize,
     /// What they do.
     pub state: GoroutineState,
+    /// Where they are on their stacks, as [`GoroutineInfo::stack`].
+    pub stack: Option<Stack>,
     /// Where the operation was called in which they wait, or have been woken.
     pub waits_at: Option<&'static Location<'static>>,
     /// Where they were started.
@@ -53,22 +55,26 @@ pub struct GoroutineGroup {
 }
 
 /// What makes a group, as text does: the compiler may keep one place in the program at several addresses.
-type Key = (GoroutineState, Option<&'static Location<'static>>, &'static Location<'static>, bool);
+type Key =
+    (GoroutineState, Option<Stack>, Option<&'static Location<'static>>, &'static Location<'static>, bool);
 /// The same by address, which is quick.
-type Rough = (GoroutineState, usize, usize, bool);
+type Rough = (GoroutineState, usize, usize, usize, bool);
 
 /// Groups in the making.
 #[derive(Default)]
 pub(super) struct Groups(HashMap<Rough, GoroutineGroup>);
 
 impl Groups {
-    pub(super) fn add(&mut self, peek: &Peek) {
+    /// Adds a goroutine. All are seen by the same looker.
+    pub(super) fn add(&mut self, Seen { peek, stack }: Seen) {
         let longest = matches!(peek.state, GoroutineState::Waiting(_)).then(|| coarse::age(peek.since));
         let address = |at: &'static Location<'static>| std::ptr::from_ref(at).addr();
-        let rough = (peek.state, peek.waits_at.map_or(0, address), address(peek.created), peek.stackful);
+        let on = stack.as_ref().map_or(0, Stack::key);
+        let rough = (peek.state, on, peek.waits_at.map_or(0, address), address(peek.created), peek.stackful);
         let one = GoroutineGroup {
             count: 1,
             state: peek.state,
+            stack,
             waits_at: peek.waits_at,
             created_at: peek.created,
             stackful: peek.stackful,
@@ -82,7 +88,8 @@ impl Groups {
     pub(super) fn finish(self) -> Vec<GoroutineGroup> {
         let mut exact: HashMap<Key, GoroutineGroup> = HashMap::new();
         for group in self.0.into_values() {
-            let key = (group.state, group.waits_at, group.created_at, group.stackful);
+            let stack = group.stack.clone();
+            let key = (group.state, stack, group.waits_at, group.created_at, group.stackful);
             join(&mut exact, key, group);
         }
         let mut groups: Vec<_> = exact.into_values().collect();
@@ -105,8 +112,8 @@ fn join<K: std::hash::Hash + Eq>(groups: &mut HashMap<K, GoroutineGroup>, key: K
 /// All goroutines of the process, grouped; the largest group first.
 pub(crate) fn groups() -> Vec<GoroutineGroup> {
     coarse::refresh();
-    let mut groups = Groups::default();
-    pool::for_each(|task| task.peek().iter().for_each(|peek| groups.add(peek)));
+    let (mut groups, mut looker) = (Groups::default(), Looker::new());
+    pool::for_each(|task| looker.look(task).into_iter().for_each(|seen| groups.add(seen)));
     groups.finish()
 }
 
@@ -118,22 +125,23 @@ pub(super) enum All {
 
 pub(super) fn all(most: usize) -> All {
     coarse::refresh();
+    let mut looker = Looker::new();
     // Kept one by one until there are too many: so the list of a million is never made.
-    let mut few: Vec<Peek> = Vec::new();
+    let mut few: Vec<Seen> = Vec::new();
     let mut many: Option<Groups> = None;
     pool::for_each(|task| {
-        let Some(peek) = task.peek() else { return };
+        let Some(seen) = looker.look(task) else { return };
         match &mut many {
-            Some(groups) => groups.add(&peek),
-            None => few.push(peek),
+            Some(groups) => groups.add(seen),
+            None => few.push(seen),
         }
         if few.len() > most {
             let groups = many.get_or_insert_default();
-            few.drain(..).for_each(|peek| groups.add(&peek));
+            few.drain(..).for_each(|seen| groups.add(seen));
         }
     });
     match many {
         Some(groups) => All::Many(groups.finish()),
-        None => All::Few(GoroutineInfo::of_all(&few)),
+        None => All::Few(GoroutineInfo::of_all(few)),
     }
 }

@@ -1,10 +1,11 @@
 //! One goroutine, as data.
 
 use super::runtimes::Names;
+use super::stack::{Looker, Seen, Stack};
 use crate::clock::coarse;
 use crate::task::labels::Labels;
-use crate::task::peek::Peek;
 use crate::task::pool;
+use crate::task::peek::Peek;
 use crate::task::reason::{GoroutineState, WaitReason};
 use crate::task::{Anchor, TaskRef};
 use std::panic::Location;
@@ -42,6 +43,10 @@ pub struct GoroutineInfo {
     /// How long it has been waiting: within half a minute, and for up to 22 days, after which it counts from zero. Real
     /// time, also where goroutines live by a manual clock. `None` if it does not wait.
     pub waiting: Option<Duration>,
+    /// Where it is, if it waits on a stack of its own, or is the goroutine that asks. `None` for those that run, are about
+    /// to or have not started, for futures between two polls, for those whose stack is an OS thread's, and on systems
+    /// other than Linux on x86-64 and AArch64.
+    pub stack: Option<Stack>,
     /// Where the operation was called in which it waits, or has been woken. For a future between two polls: where the
     /// future of this library was made that it awaits. `None` for others, and for what is awaited of other libraries.
     pub waits_at: Option<&'static Location<'static>>,
@@ -63,13 +68,14 @@ pub struct GoroutineInfo {
 
 impl GoroutineInfo {
     /// What there is to say of a goroutine that was seen. `None` if it has ended since.
-    fn of(peek: &Peek, names: &Names) -> Option<Self> {
+    fn of(Seen { peek, stack }: Seen, names: &Names) -> Option<Self> {
         let extra = peek.task.shown_extra(peek.id)?;
         Some(Self {
             id: peek.id,
             name: extra.name,
             state: peek.state,
             waiting: matches!(peek.state, GoroutineState::Waiting(_)).then(|| coarse::age(peek.since)),
+            stack,
             waits_at: peek.waits_at,
             parent: peek.parent,
             created_at: peek.created,
@@ -83,35 +89,37 @@ impl GoroutineInfo {
 
     /// What there is to say of goroutines of the runtime at `anchor` that have not ended.
     pub(crate) fn of_runtime(anchor: *const Anchor, name: &Arc<str>) -> Vec<Self> {
-        let mut peeks = Vec::new();
-        pool::for_each(|task| peeks.extend(task.peek().filter(|peek| peek.runtime == anchor.addr())));
-        coarse::refresh();
-        let mut all: Vec<Self> = peeks.iter().filter_map(|peek| Self::named(peek, name)).collect();
-        all.sort_unstable_by_key(|info| info.id);
+        let mut all = goroutines();
+        all.retain(|info| info.runtime_at == anchor.addr());
+        all.iter_mut().for_each(|info| info.runtime = Some(name.clone()));
         all
     }
 
-    /// The same of one that its caller owns. It was parked if it `waited`, else queued.
+    /// The same of one that its caller owns, and that will not go on. It was parked if it `waited`, else queued.
     pub(crate) fn of_owned(task: TaskRef, waited: bool, name: &Arc<str>) -> Option<Self> {
         let mut peek = task.peek()?;
         peek.state = match WaitReason::of(task.reason.get()).filter(|_| waited) {
             Some(reason) => GoroutineState::Waiting(reason),
             None => GoroutineState::Runnable,
         };
-        Self::named(&peek, name)
+        Self::named(Seen { peek, stack: Stack::of_owned(task) }, name)
     }
 
-    /// The same of one that was seen.
-    pub(crate) fn named(peek: &Peek, name: &Arc<str>) -> Option<Self> {
-        Some(Self { runtime: Some(name.clone()), ..Self::of(peek, &Names::none())? })
+    /// The same of one that was seen while it ran.
+    pub(crate) fn of_running(peek: Peek, name: &Arc<str>) -> Option<Self> {
+        Self::named(Seen { peek, stack: None }, name)
+    }
+
+    fn named(seen: Seen, name: &Arc<str>) -> Option<Self> {
+        Some(Self { runtime: Some(name.clone()), ..Self::of(seen, &Names::none())? })
     }
 
     /// The same for many, sorted by their ids.
-    pub(super) fn of_all(peeks: &[Peek]) -> Vec<Self> {
+    pub(super) fn of_all(seen: Vec<Seen>) -> Vec<Self> {
         // Of these at least there is a time to compare with.
         coarse::refresh();
         let names = Names::now();
-        let mut all: Vec<Self> = peeks.iter().filter_map(|peek| Self::of(peek, &names)).collect();
+        let mut all: Vec<Self> = seen.into_iter().filter_map(|seen| Self::of(seen, &names)).collect();
         all.sort_unstable_by_key(|info| info.id);
         // One that ends and begins elsewhere while we look is another goroutine, so there are no two of one id.
         all
@@ -120,7 +128,7 @@ impl GoroutineInfo {
 
 /// All goroutines of the process, sorted by their ids.
 pub(crate) fn goroutines() -> Vec<GoroutineInfo> {
-    let mut peeks = Vec::new();
-    pool::for_each(|task| peeks.extend(task.peek()));
-    GoroutineInfo::of_all(&peeks)
+    let (mut seen, mut looker) = (Vec::new(), Looker::new());
+    pool::for_each(|task| seen.extend(looker.look(task)));
+    GoroutineInfo::of_all(seen)
 }

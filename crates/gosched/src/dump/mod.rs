@@ -4,12 +4,13 @@
 //! from it and does not stop it ([`task::peek`](crate::task::peek)), so a list is not of one instant: each line was true
 //! at a moment while the list was made.
 //!
-//! * [`info`]: one goroutine. * [`group`]: many that do the same. * [`text`]: both as Go prints them.
-//! * [`runtimes`]: the runtimes' names. * [`stall`]: a goroutine that others wait behind.
+//! * [`info`]: one goroutine. * [`group`]: many that do the same. * [`stack`]: where they are. * [`text`]: all three as Go
+//!   prints them. * [`runtimes`]: the runtimes' names. * [`stall`]: a goroutine that others wait behind.
 
 mod group;
 mod info;
 pub(crate) mod runtimes;
+mod stack;
 pub(crate) mod stall;
 #[cfg(test)]
 mod tests;
@@ -19,5 +20,6 @@ pub use group::GoroutineGroup;
 pub(crate) use group::groups;
 pub use info::GoroutineInfo;
 pub(crate) use info::goroutines;
+pub use stack::Stack;
 pub use stall::{StallCause, StallReport};
 pub(crate) use text::write;

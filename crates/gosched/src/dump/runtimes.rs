@@ -3,6 +3,7 @@
 //! A header points at its runtime, which may be gone by the time somebody has read the pointer. So dumps do not follow
 //! it: they look here for its address.
 
+use crate::clock::coarse;
 use crate::sys::global::{Mutex, lock};
 use crate::task::Anchor;
 use std::sync::Arc;
@@ -11,6 +12,8 @@ static RUNTIMES: Mutex<Vec<(usize, Arc<str>)>> = Mutex::new(Vec::new());
 
 /// A runtime was made.
 pub(crate) fn add(anchor: *const Anchor, name: Arc<str>) {
+    // So that its first goroutines have a time from which they wait: no worker has looked yet.
+    coarse::refresh();
     lock(&RUNTIMES).push((anchor.addr(), name));
 }
 

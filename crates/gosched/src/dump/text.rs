@@ -2,18 +2,29 @@
 //!
 //! ```text
 //! goroutine 18 "fetcher" [chan receive, 3 minutes] {request: 17}:
-//! waits at
-//! <TAB>src/fetch.rs:31
+//! my_program::fetch::next(...)
+//! <TAB>/home/me/my_program/src/fetch.rs:31 +0x8c
+//! my_program::fetch::run(...)
+//! <TAB>/home/me/my_program/src/fetch.rs:12 +0x2f
 //! created by go in goroutine 1
 //! <TAB>src/main.rs:12
+//!
+//! goroutine 19 [sleep]:
+//! waits at
+//! <TAB>src/poll.rs:7
+//! created by go_async in goroutine 1
+//! <TAB>src/main.rs:13
 //! ```
 //!
-//! Go's own lines name functions; here they name what was called in the place below. Frames of stacks, where they are
-//! known, belong between the first line and the second.
+//! Of a goroutine on a stack of its own the calls are shown; nobody knows their arguments. Of a future it is only known
+//! where the library was called. What started a goroutine is known by its place, not by its function.
 
 use super::group::{All, GoroutineGroup, all};
 use super::info::GoroutineInfo;
+use super::stack::Stack;
 use crate::task::current::current_task;
+use crate::task::reason::GoroutineState;
+use crate::unwind::{Backtrace, Frame};
 use std::fmt;
 use std::io;
 use std::panic::Location;
@@ -45,7 +56,89 @@ fn creator(stackful: bool) -> &'static str {
     if stackful { "go" } else { "go_async" }
 }
 
-/// What a dump says of the goroutine, in Go's form. Several lines, each with its end.
+/// Whether the innermost call says in which line of the program it is.
+fn tells_where(backtrace: &Backtrace) -> bool {
+    backtrace.frames().next().is_some_and(|frame| frame.line.is_some())
+}
+
+/// A function as far as it is known.
+struct Function<'a>(&'a Frame);
+
+impl fmt::Display for Function<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.0.function {
+            Some(function) => f.write_str(function),
+            None => write!(f, "{:#x}", self.0.address),
+        }
+    }
+}
+
+/// File and line of a call, as far as they are known.
+struct Line<'a>(&'a Frame);
+
+impl fmt::Display for Line<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match (&self.0.file, self.0.line) {
+            (Some(file), Some(line)) => write!(f, "{file}:{line}"),
+            (Some(file), None) => write!(f, "{file}"),
+            (None, _) => f.write_str("?"),
+        }
+    }
+}
+
+/// The two lines of a call, each with its end. As in Go, one that was inlined has no offset.
+impl fmt::Display for Frame {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}(...)\n\t{}", Function(self), Line(self))?;
+        match self.offset {
+            Some(offset) => writeln!(f, " +{offset:#x}"),
+            None => writeln!(f),
+        }
+    }
+}
+
+/// The lines of a dump, each with its end.
+impl fmt::Display for Backtrace {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.innermost.iter().try_for_each(|frame| write!(f, "{frame}"))?;
+        if self.elided > 0 {
+            writeln!(f, "...{} frames elided...", self.elided)?;
+        }
+        self.outermost.iter().try_for_each(|frame| write!(f, "{frame}"))?;
+        if self.cut {
+            writeln!(f, "...additional frames elided...")?;
+        }
+        Ok(())
+    }
+}
+
+/// The lines of a dump, each with its end.
+impl fmt::Display for Stack {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.backtrace().fmt(f)
+    }
+}
+
+/// The calls as Go's goroutine profile has them: address, function and offset, place.
+struct Profile<'a>(&'a Backtrace);
+
+impl fmt::Display for Profile<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Backtrace { innermost, elided, outermost, cut } = self.0;
+        let line = |f: &mut fmt::Formatter<'_>, frame: &Frame| {
+            let offset = frame.offset.map(|offset| format!("+{offset:#x}")).unwrap_or_default();
+            writeln!(f, "#\t{:#x}\t{}{offset}\t{}", frame.address, Function(frame), Line(frame))
+        };
+        innermost.iter().try_for_each(|frame| line(f, frame))?;
+        if *elided > 0 {
+            writeln!(f, "#\t...{elided} frames elided...")?;
+        }
+        outermost.iter().try_for_each(|frame| line(f, frame))?;
+        if *cut { writeln!(f, "#\t...additional frames elided...") } else { Ok(()) }
+    }
+}
+
+/// What a dump says of the goroutine, in Go's form. Of one on a stack it looks up the names of the calls. Several lines, each with its end.
 impl fmt::Display for GoroutineInfo {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "goroutine {}", self.id)?;
@@ -57,7 +150,17 @@ impl fmt::Display for GoroutineInfo {
             write!(f, " {}", self.labels)?;
         }
         writeln!(f, ":")?;
-        if let Some(at) = self.waits_at {
+        let backtrace = self.stack.as_ref().map(Stack::backtrace);
+        match &backtrace {
+            Some(backtrace) => write!(f, "{backtrace}")?,
+            // Go's words.
+            None if self.state == GoroutineState::Running => {
+                writeln!(f, "\tgoroutine running on other thread; stack unavailable")?;
+            }
+            None => {}
+        }
+        if let Some(at) = self.waits_at.filter(|_| backtrace.is_none_or(|backtrace| !tells_where(&backtrace)))
+        {
             writeln!(f, "waits at\n\t{}", Place(at))?;
         }
         let place = Place(self.created_at);
@@ -73,7 +176,12 @@ impl fmt::Display for GoroutineInfo {
 impl fmt::Display for GoroutineGroup {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "{} @ [{}{}]", self.count, self.state, Minutes(self.longest))?;
-        if let Some(at) = self.waits_at {
+        let backtrace = self.stack.as_ref().map(Stack::backtrace);
+        if let Some(backtrace) = &backtrace {
+            write!(f, "{}", Profile(backtrace))?;
+        }
+        if let Some(at) = self.waits_at.filter(|_| backtrace.is_none_or(|backtrace| !tells_where(&backtrace)))
+        {
             writeln!(f, "#\twaits at\t{}", Place(at))?;
         }
         writeln!(f, "#\tcreated by {}\t{}", creator(self.stackful), Place(self.created_at))?;

@@ -241,7 +241,7 @@ impl FiberRef {
         }
     }
 
-    /// From where to where the calls on its stack may use it. `None` with the threads backend. Async-signal-safe.
+    /// Between which addresses the stack pointer lies while it runs. `None` with the threads backend. Async-signal-safe.
     #[cfg(all(target_os = "linux", any(target_arch = "x86_64", target_arch = "aarch64")))]
     pub(crate) fn bounds(self) -> Option<(usize, usize)> {
         self.parts().map(|(_, bounds)| bounds)

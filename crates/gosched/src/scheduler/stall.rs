@@ -185,7 +185,7 @@ impl Shared {
         // SAFETY: the context is there while we hold the lock, and of it we read what is shown.
         let task = unsafe { (*worker.context).task.get() }?;
         let peek = task.peek()?;
-        let culprit = GoroutineInfo::named(&peek, &self.config.name)?;
+        let culprit = GoroutineInfo::of_running(peek, &self.config.name)?;
         // With a thread for each goroutine the worker's own only waits.
         let asked = (self.config.backend == Backend::Stacks).then_some(worker);
         // SAFETY: the worker serves until we let go of the lock: its thread does not end, and the context is its own.

@@ -37,6 +37,8 @@ pub(crate) struct Peek {
     pub(crate) created: &'static Location<'static>,
     pub(crate) stackful: bool,
     pub(crate) state: GoroutineState,
+    /// Whether it is on a stack, if it waits: a future is while it blocks inside a poll.
+    pub(crate) on_stack: bool,
     /// Where its last wait was called, while that is not over for it.
     pub(crate) waits_at: Option<&'static Location<'static>>,
     /// When that began, as [`clock::coarse`](crate::clock::coarse) counts.
@@ -89,6 +91,7 @@ impl TaskRef {
             let reason = self.reason.get();
             let (parent, runtime) = (self.parent.get(), self.scheduler.load(Ordering::Relaxed).addr());
             let (created, waits_at, since) = (self.created.get(), self.waits_at.get(), self.since.get());
+            let inside_poll = self.depth.get() > 0;
             fence(Ordering::Acquire);
             if self.id.get() != id {
                 // Another goroutine began: look at that one.
@@ -111,6 +114,7 @@ impl TaskRef {
                 created,
                 stackful: vtable.stackful,
                 state: does,
+                on_stack: vtable.stackful || inside_poll,
                 // A goroutine that runs, or has let others go first, is elsewhere by now.
                 waits_at: waits_at.filter(|_| reason.is_ok()),
                 since,

@@ -204,6 +204,8 @@ impl State {
     pub(crate) fn seen(&self) -> Seen {
         match self.0.load(Ordering::Acquire) {
             word if word & CLOSED != 0 => Seen::Closed,
+            // Somebody else looks at it: nobody has woken it.
+            word if word == OWNED | INSPECTED => Seen::Parked,
             word if word & OWNED != 0 => Seen::Owned,
             _ => Seen::Parked,
         }

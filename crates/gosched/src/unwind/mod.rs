@@ -10,7 +10,8 @@
 //! One that runs is interrupted: its thread copies its own stack (`interrupt`), and 2 and 3 are the same.
 //!
 //! 1 and 2 make a [`Trace`], some hundred bytes; 3 is slow and done once for goroutines with the same trace. All of it
-//! allocates and takes locks: nothing for signal handlers.
+//! allocates and takes locks: nothing for signal handlers. The calling goroutine's own stack is unwound where it is
+//! (`own`), by the unwinder that serves panics.
 //!
 //! Linux on x86-64 and AArch64. Elsewhere, with the threads backend, and if the self-test fails that unwinds a fiber with
 //! known functions (`probe`), there are no frames.
@@ -45,28 +46,91 @@ pub(crate) struct Trace {
     running: bool,
 }
 
-/// A call: one line of a backtrace. Where the compiler has inlined, several have the same address.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Frame {
-    /// Its path, demangled; `None` in a program without symbols.
-    pub(crate) function: Option<Box<str>>,
-    pub(crate) file: Option<Box<str>>,
-    pub(crate) line: Option<u32>,
-    pub(crate) column: Option<u32>,
-    /// The return address.
-    pub(crate) address: usize,
+impl Trace {
+    pub(crate) fn addresses(&self) -> &[usize] {
+        &self.addresses
+    }
 }
 
-/// A backtrace to show, innermost call first: the user's calls, without the library's below the goroutine's function
-/// and above its last call.
+/// A call: one line of a backtrace. Where the compiler has inlined, several have the same address.
+///
+/// Its text is the two lines that a dump has for it.
+///
+/// ```
+/// use gosched::debug::{self, Frame};
+///
+/// gosched::run(|| {
+///     let me = debug::goroutines().into_iter().find(|info| info.id == gosched::current().id()).unwrap();
+///     if let Some(stack) = me.stack { // not on all systems
+///         let backtrace = stack.backtrace();
+///         let frame: &Frame = backtrace.frames().next().unwrap();
+///         println!("{:?} at {:?}:{:?}", frame.function, frame.file, frame.line);
+///     }
+/// });
+/// ```
+///
+/// In Go: `runtime.Frame`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Frame {
+    /// The path of the function, demangled; `None` in a program without symbols.
+    pub function: Option<Box<str>>,
+    /// The source file; `None` in a program without debug information.
+    pub file: Option<Box<str>>,
+    /// The line in it, from 1.
+    pub line: Option<u32>,
+    /// The column, from 1.
+    pub column: Option<u32>,
+    /// The return address: where the program goes on after the call.
+    pub address: usize,
+    /// How many bytes into the function that is; `None` where the call is inlined into the next one.
+    pub offset: Option<usize>,
+}
+
+/// A backtrace to show, innermost call first: the program's calls, without the library's below the goroutine's function
+/// and above its last call. Made by [`Stack::backtrace`](crate::debug::Stack::backtrace).
+///
+/// Of a long one the innermost 50 calls and the outermost 50 are kept. Its text is what a dump has for it: two lines for
+/// each call.
+///
+/// ```
+/// use gosched::debug::{self, Backtrace};
+/// use std::sync::Arc;
+///
+/// gosched::run(|| {
+///     let me = debug::goroutines().into_iter().find(|info| info.id == gosched::current().id()).unwrap();
+///     let backtrace: Option<Arc<Backtrace>> = me.stack.map(|stack| stack.backtrace());
+///     // Not on all systems.
+///     backtrace.into_iter().for_each(|backtrace| assert_eq!(backtrace.elided(), 0));
+/// });
+/// ```
+///
+/// In Go: what `runtime.CallersFrames` goes through.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Backtrace {
+pub struct Backtrace {
     pub(crate) innermost: Vec<Arc<Frame>>,
     /// How many are left out between the two.
     pub(crate) elided: usize,
     pub(crate) outermost: Vec<Arc<Frame>>,
     /// Further calls follow that nobody has counted.
     pub(crate) cut: bool,
+}
+
+impl Backtrace {
+    /// The calls, the innermost first.
+    pub fn frames(&self) -> impl Iterator<Item = &Frame> {
+        self.innermost.iter().chain(&self.outermost).map(|frame| &**frame)
+    }
+
+    /// How many calls are left out in the middle.
+    pub fn elided(&self) -> usize {
+        self.elided
+    }
+
+    /// Whether further calls follow that were not counted: the stack was too long to be looked at as a whole.
+    pub fn is_cut(&self) -> bool {
+        self.cut
+    }
 }
 
 /// Looks at the goroutine `id`: what `header` reads of its header, and where it is parked, both at the same moment. `None`
@@ -76,7 +140,18 @@ pub(crate) fn look<R>(task: TaskRef, id: u64, header: impl FnOnce() -> R) -> Opt
     native::look(task, id, header)
 }
 
+/// Where a goroutine will go on that its caller owns, and that nobody resumes any more. `None` if it has no stack.
+pub(crate) fn of_owned(task: TaskRef) -> Option<Trace> {
+    native::of_owned(task)
+}
+
+/// Where the calling goroutine is.
+pub(crate) fn own() -> Option<Trace> {
+    native::own()
+}
+
 /// Where the goroutine `id` is parked, if it is parked on a stack.
+#[cfg(test)]
 pub(crate) fn frames(task: TaskRef, id: u64) -> Option<Trace> {
     look(task, id, || ())?.1
 }

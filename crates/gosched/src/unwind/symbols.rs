@@ -86,53 +86,68 @@ fn trimmed(calls: &[Arc<Frame>], cut: bool, running: bool) -> &[Arc<Frame>] {
     calls
 }
 
-/// Modules of ours that users do not call.
-const MACHINERY: [&str; 5] = ["wait", "fiber", "task", "scheduler", "sys"];
-
-fn owner_of_file(file: &str) -> Owner {
-    const OURS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/src/");
-    if let Some(path) = file.strip_prefix(OURS) {
-        let module = path.split(['/', '.']).next().unwrap_or_default();
-        return match module {
-            #[cfg(test)]
-            _ if path.ends_with("/tests.rs") => Owner::User,
-            _ if MACHINERY.contains(&module) => Owner::Machinery,
-            _ => Owner::Library,
-        };
-    }
-    let machinery = ["/library/core/", "/library/alloc/", "/library/std/", "/corosensei-"];
-    if machinery.iter().any(|directory| file.contains(directory)) {
-        Owner::Machinery
-    } else if file.contains("/lock_api-") {
-        Owner::Library
-    } else {
-        Owner::User
-    }
+/// By the function's path; where the program has only line tables, inlined functions have no path, but a file.
+fn owner(call: &Frame) -> Owner {
+    let by_path = call.function.as_deref().and_then(owner_of_function);
+    let by_file = || call.file.as_deref().map_or(Owner::Machinery, owner_of_file);
+    by_path.unwrap_or_else(by_file)
 }
 
-fn owner(call: &Frame) -> Owner {
-    let Some(function) = call.function.as_deref() else { return Owner::Machinery };
+/// `None` for a name without a path.
+fn owner_of_function(function: &str) -> Option<Owner> {
     // The compiler's adapters around closures: the closure has a line of its own.
     if function.starts_with('<') && function.contains(" as core::ops::function::Fn") {
-        return Owner::Machinery;
+        return Some(Owner::Machinery);
     }
     let path = path_of(function);
     // Without type arguments, which may be anybody's.
     let path = path.split(['<', ' ']).next().unwrap_or_default();
-    if path == "__rust_try" || path == "rust_try" || path == "fn" {
+    // What starts a thread, where each goroutine is one.
+    if ["start_thread", "clone", "clone3", "__clone", "__clone3"].contains(&path) {
+        return Some(Owner::Machinery);
+    }
+    #[cfg(test)]
+    if path.contains("::tests::") {
+        return Some(Owner::User);
+    }
+    let (krate, rest) = path.split_once("::")?;
+    Some(owner_of(krate, rest.split("::").next().unwrap_or_default()))
+}
+
+fn owner_of(krate: &str, module: &str) -> Owner {
+    match (krate, module) {
+        ("gosched", "wait" | "fiber" | "task" | "scheduler" | "sys") => Owner::Machinery,
+        ("gosched" | "lock_api", _) => Owner::Library,
+        ("corosensei" | "core" | "alloc" | "std" | "backtrace", _) => Owner::Machinery,
+        _ => Owner::User,
+    }
+}
+
+/// Where the source of this library lies, as the compiler was told.
+fn own_sources() -> &'static str {
+    file!().strip_suffix("unwind/symbols.rs").unwrap_or(file!())
+}
+
+fn owner_of_file(file: &str) -> Owner {
+    // The file's path is that, or ends with it behind the directory of the compilation.
+    if let Some(at) = file.rfind(own_sources()) {
+        let inside = &file[at + own_sources().len()..];
+        let module = inside.split(['/', '.']).next().unwrap_or_default();
+        // Of a macro, in another crate, the place where it is called is noted; in its own the macro's.
+        #[cfg(test)]
+        if inside.ends_with("/tests.rs") || inside.ends_with("/macros.rs") {
+            return Owner::User;
+        }
+        return owner_of("gosched", module);
+    }
+    if file.starts_with("/rustc/") || file.contains("/rustlib/src/rust/library/") {
         return Owner::Machinery;
     }
-    if !path.contains("::") {
-        // With little debug information (`line-tables-only`) inlined calls have a bare name.
-        return call.file.as_deref().map_or(Owner::User, owner_of_file);
-    }
-    let mut segments = path.split("::");
-    match (segments.next(), segments.next()) {
-        #[cfg(test)]
-        (Some("gosched"), _) if path.contains("::tests::") => Owner::User,
-        (Some("gosched"), Some(module)) if MACHINERY.contains(&module) => Owner::Machinery,
-        (Some("gosched" | "lock_api"), _) => Owner::Library,
-        (Some("corosensei" | "core" | "alloc" | "std"), _) => Owner::Machinery,
+    // `…/corosensei-0.3.4/src/lib.rs`; without the version where it was vendored.
+    let krate = |directory: &str| directory.split(['-']).next().unwrap_or_default().to_owned();
+    let directory = file.rsplit_once("/src/").map(|(path, _)| path).and_then(|path| path.rsplit('/').next());
+    match directory.map(krate).as_deref() {
+        Some(krate @ ("corosensei" | "lock_api" | "backtrace")) => owner_of(krate, ""),
         _ => Owner::User,
     }
 }
@@ -158,7 +173,7 @@ mod tests {
 
     fn call(function: &str) -> Arc<Frame> {
         let function = Some(function.into()).filter(|_| !function.is_empty());
-        Arc::new(Frame { function, file: None, line: None, column: None, address: 1 })
+        Arc::new(Frame { function, file: None, line: None, column: None, address: 1, offset: None })
     }
 
     fn shown(functions: &[&str], cut: bool) -> Vec<String> {
@@ -176,7 +191,6 @@ mod tests {
             ("<user::Job as core::future::future::Future>::poll", Owner::User),
             ("<&mut user::Job as std::io::Read>::read", Owner::User),
             ("gosched_http::serve", Owner::User),
-            ("main", Owner::User),
             ("gosched::chan::receiver::Receiver<T>::recv", Owner::Library),
             ("<gosched::chan::receiver::Receiver<user::Job>>::recv", Owner::Library),
             ("<lock_api::mutex::Mutex<gosched::sync::raw_mutex::RawMutex, u32>>::lock", Owner::Library),
@@ -187,6 +201,8 @@ mod tests {
             ("<fn(u32) -> u32 as user::Trait>::call", Owner::Machinery),
             ("std::panicking::catch_unwind::do_call", Owner::Machinery),
             ("__rust_try", Owner::Machinery),
+            ("start_thread", Owner::Machinery),
+            ("backtrace::backtrace::trace", Owner::Machinery),
             ("", Owner::Machinery),
         ] {
             assert_eq!(owner(&call(function)), whose, "{function}");
@@ -194,20 +210,27 @@ mod tests {
     }
 
     #[test]
-    fn bare_names_of_inlined_calls_belong_to_their_file() {
-        let in_file = |file: &str| Frame {
-            file: Some(file.into()),
-            ..Frame::clone(&call("catch_unwind<(), user::Job>"))
-        };
-        assert_eq!(owner(&in_file("/rustc/5980/library/std/src/panic.rs")), Owner::Machinery);
-        assert_eq!(owner(&in_file("/root/registry/corosensei-0.3.4/src/coroutine.rs")), Owner::Machinery);
-        assert_eq!(owner(&in_file("src/main.rs")), Owner::User);
-        let ours = |file: &str| in_file(&format!("{}/src/{file}", env!("CARGO_MANIFEST_DIR")));
-        assert_eq!(owner(&ours("wait/block.rs")), Owner::Machinery);
-        assert_eq!(owner(&ours("chan/recv.rs")), Owner::Library);
-        let whole =
-            Frame { function: Some("user::f".into()), ..in_file("/rustc/5980/library/core/src/x.rs") };
-        assert_eq!(owner(&whole), Owner::User);
+    fn functions_without_a_path_belong_to_their_file() {
+        let of_file = |inside: &str| format!("/home/me/{}{inside}", own_sources());
+        let registry = "/root/.cargo/registry/src/index.crates.io-1949cf8c6b5b557f";
+        for (file, whose) in [
+            (of_file("chan/receiver.rs"), Owner::Library),
+            (of_file("lib.rs"), Owner::Library),
+            (of_file("wait/block.rs"), Owner::Machinery),
+            ("/home/me/user/src/wait/block.rs".into(), Owner::User),
+            ("/rustc/59807616e1fa/library/std/src/panic.rs".into(), Owner::Machinery),
+            ("/home/me/.rustup/lib/rustlib/src/rust/library/std/src/panic.rs".into(), Owner::Machinery),
+            (format!("{registry}/corosensei-0.3.4/src/unwind.rs"), Owner::Machinery),
+            (format!("{registry}/lock_api-0.5.0/src/mutex.rs"), Owner::Library),
+            (format!("{registry}/backtrace-0.3.77/src/backtrace/mod.rs"), Owner::Machinery),
+            (format!("{registry}/serde-1.0.0/src/lib.rs"), Owner::User),
+            ("/home/me/vendor/corosensei/src/unwind.rs".into(), Owner::Machinery),
+        ] {
+            let frame = Frame { file: Some(file.as_str().into()), ..(*call("recv<u8>")).clone() };
+            assert_eq!(owner(&frame), whose, "{file}");
+            let frame = Frame { function: Some("user::work".into()), ..frame };
+            assert_eq!(owner(&frame), Owner::User, "the path counts");
+        }
     }
 
     #[test]

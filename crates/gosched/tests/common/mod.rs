@@ -328,6 +328,51 @@ pub(crate) fn goroutines_are_threads() -> bool {
     std::env::var_os("GOSCHED_OS_THREADS").is_some_and(|value| value == "1")
 }
 
+/// Whether goroutines of the usual runtimes have stacks that dumps can look at.
+pub(crate) fn stacks_are_seen() -> bool {
+    let known = cfg!(all(target_os = "linux", any(target_arch = "x86_64", target_arch = "aarch64")));
+    known && !goroutines_are_threads()
+}
+
+/// What a dump says, without what changes: numbers are `N`; functions without their path, files without their directory;
+/// closures, whose names are the compiler's choice, are left out.
+pub(crate) fn masked(text: &str) -> String {
+    let mut masked = String::new();
+    let mut lines = text.lines();
+    while let Some(line) = lines.next() {
+        if let Some(function) = line.strip_suffix("(...)") {
+            let place = lines.next().expect("a call has two lines");
+            if function.contains("closure") {
+                continue;
+            }
+            let file = place.rsplit('/').next().unwrap();
+            masked += &format!("{}(...)\n\t{}\n", function.rsplit("::").next().unwrap(), numberless(file));
+        } else {
+            let head = line.strip_prefix('\t').and_then(|place| place.rsplit('/').next());
+            masked += &match head {
+                Some(file) => format!("\t{}\n", numberless(file)),
+                None => format!("{}\n", numberless(line)),
+            };
+        }
+    }
+    masked
+}
+
+/// With `N` for each number.
+pub(crate) fn numberless(text: &str) -> String {
+    let mut result = String::new();
+    let mut rest = text;
+    while let Some(at) = rest.find(|c: char| c.is_ascii_digit()) {
+        result += &rest[..at];
+        rest = &rest[at..];
+        let is_hex = rest.starts_with("0x");
+        rest = rest.strip_prefix("0x").unwrap_or(rest);
+        rest = rest.trim_start_matches(|c: char| c.is_ascii_digit() || (is_hex && c.is_ascii_hexdigit()));
+        result.push('N');
+    }
+    result + rest
+}
+
 /// Pseudo-random numbers from a seed (SplitMix64), so that what failed can be run again.
 pub(crate) struct Dice(u64);
 

@@ -7,7 +7,7 @@ use crate::unwind::Trace;
 use framehop::{CacheNative, FrameAddress, MayAllocateDuringUnwind, Unwinder, UnwinderNative};
 
 /// Calls that are counted at most.
-const MOST: usize = 20_000;
+pub(super) const MOST: usize = 20_000;
 /// The outermost frame, which starts a fiber, is not larger than this; what would be its caller is the worker that resumed
 /// the fiber last, on a stack that is none of ours.
 const OUTERMOST: usize = 64;
