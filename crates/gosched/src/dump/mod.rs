@@ -5,8 +5,9 @@
 //! at a moment while the list was made.
 //!
 //! * [`info`]: one goroutine. * [`group`]: many that do the same. * [`text`]: both as Go prints them.
-//! * [`runtimes`]: the runtimes' names.
+//! * [`runtimes`]: the runtimes' names. * [`deadlock`]: all of them, waiting for each other.
 
+mod deadlock;
 mod group;
 mod info;
 pub(crate) mod runtimes;
@@ -14,6 +15,7 @@ pub(crate) mod runtimes;
 mod tests;
 mod text;
 
+pub use deadlock::Deadlock;
 pub use group::GoroutineGroup;
 pub(crate) use group::groups;
 pub use info::GoroutineInfo;

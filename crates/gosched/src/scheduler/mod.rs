@@ -12,11 +12,14 @@
 //! * [`idle`]: the protocol of searchers and sleepers, with its proof sketch.
 //! * [`watch`]: who of the sleepers looks after the timers.
 //! * [`crew`]: who is on duty, and who stands in for a worker that is stuck; [`monitor`]: the thread that notices.
+//! * [`deadlock`]: whether all goroutines wait for each other.
 //! * [`execute`]: running a goroutine on a fiber, and its end.
 //! * [`shutdown`]: stopping, and what becomes of goroutines that have not ended.
 
 #[cfg(not(loom))]
 pub(crate) mod crew;
+#[cfg(not(loom))]
+pub(crate) mod deadlock;
 #[cfg(not(loom))]
 pub(crate) mod execute;
 pub(crate) mod idle;

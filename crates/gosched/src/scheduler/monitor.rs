@@ -11,6 +11,7 @@
 //! every sleeper here: the monitor says that it sleeps, then looks at the workers once more; a worker says that it is
 //! awake, then looks at the monitor; all sequentially consistent.
 
+use super::deadlock::Lookout;
 use super::shared::Shared;
 use crate::fiber::coro::Backend;
 use crate::sys::global::{Mutex, Once, OnceLock, lock};
@@ -34,6 +35,7 @@ const QUIET: u32 = 20;
 static WATCHED: Mutex<Vec<Watched>> = Mutex::new(Vec::new());
 static ASLEEP: AtomicBool = AtomicBool::new(false);
 static THREAD: OnceLock<Thread> = OnceLock::new();
+static NUMBER: OnceLock<u32> = OnceLock::new();
 
 struct Watched {
     shared: Weak<Shared>,
@@ -60,6 +62,8 @@ struct Seen {
 struct Look {
     awake: bool,
     replaced: bool,
+    /// The sum of the goroutines taken up.
+    ticks: u64,
 }
 
 /// Looks after a runtime from now on.
@@ -74,6 +78,16 @@ pub(super) fn watch(shared: &Arc<Shared>) {
 /// Looks after a runtime no more.
 pub(super) fn forget(shared: &Shared) {
     lock(&WATCHED).retain(|watched| !std::ptr::eq(watched.shared.as_ptr(), shared));
+}
+
+/// The runtimes that are looked after.
+pub(super) fn runtimes() -> Vec<Arc<Shared>> {
+    lock(&WATCHED).iter().filter_map(|watched| watched.shared.upgrade()).collect()
+}
+
+/// Whether this is the monitor's thread, by the system's number.
+pub(super) fn is_thread(number: u32) -> bool {
+    NUMBER.get() == Some(&number)
 }
 
 /// A worker is awake: so the monitor must be.
@@ -95,11 +109,14 @@ fn wake() {
 
 fn serve() -> ThreadFate {
     let _ = THREAD.set(std::thread::current());
+    let _ = NUMBER.set(threads::os_id());
     let (mut quiet, mut short) = (0, 0);
+    let mut lookout = Lookout::new();
     loop {
         let look = look_at_all();
         quiet = if look.awake { 0 } else { quiet + 1 };
         short = if look.replaced { SHORT_LOOKS } else { short.saturating_sub(1) };
+        let _ = lookout.look(look.ticks);
         if quiet < QUIET {
             std::thread::park_timeout(if short > 0 { SHORT_INTERVAL } else { INTERVAL });
             continue;
@@ -109,7 +126,10 @@ fn serve() -> ThreadFate {
             ASLEEP.store(false, Ordering::SeqCst);
         }
         while ASLEEP.load(Ordering::SeqCst) {
-            std::thread::park();
+            match lookout.look(look.ticks) {
+                Some(left) => std::thread::park_timeout(left),
+                None => std::thread::park(),
+            }
         }
         quiet = 0;
     }
@@ -120,7 +140,11 @@ fn look_at_all() -> Look {
     for watched in lock(&WATCHED).iter_mut() {
         if let Some(shared) = watched.shared.upgrade() {
             let one = watched.look(&shared, Instant::now());
-            all = Look { awake: all.awake || one.awake, replaced: all.replaced || one.replaced };
+            all = Look {
+                awake: all.awake || one.awake,
+                replaced: all.replaced || one.replaced,
+                ticks: all.ticks.wrapping_add(one.ticks),
+            };
         }
     }
     all
@@ -133,6 +157,7 @@ impl Watched {
         self.suspects.clear();
         for (index, remote) in shared.remotes.iter().enumerate() {
             let tick = remote.tick.load(Ordering::Relaxed);
+            look.ticks += u64::from(tick);
             let awake = shared.idle.is_awake(index as u32);
             let here = Seen { tick, since: now };
             if self.seen.len() == index {
