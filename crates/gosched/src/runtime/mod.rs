@@ -124,7 +124,7 @@ impl Runtime {
     /// As [`run`](Runtime::run), but a deadlock is returned instead of ending the process. So `f` cannot borrow: its
     /// goroutine is still there then, and with it all others that wait for each other, until the runtime is dropped.
     ///
-    /// A deadlock is found within 100 ms after the last goroutine has fallen asleep: see [`run`](crate::run) for what one
+    /// A deadlock is found within 100 ms after the last goroutine has fallen asleep: see the function [`run`](crate::run()) for what one
     /// is. Everybody who waits in `try_run` then is told.
     ///
     /// # Errors
