@@ -40,8 +40,8 @@ use super::shared::Shared;
 use crate::clock::driver::fallback;
 use crate::clock::{NEVER, real_now, to_instant};
 use crate::dump::Deadlock;
-use crate::sys::census::{self, Sleep};
-use crate::sys::global::{Mutex, OnceLock, lock};
+use crate::sys::census::{self, Sleep, is_on};
+use crate::sys::global::{Mutex, lock};
 use crate::sys::threads;
 use crate::task::reason::{GoroutineState, WaitReason};
 use crate::task::{Schedule, pool};
@@ -152,12 +152,6 @@ pub(crate) fn is_alone() -> bool {
     nobody
         && is_on()
         && matches!(look_at_threads(&Epoch::now(&runtimes)), Threads::Asleep { others: Some(0) })
-}
-
-/// Whether it was not switched off.
-fn is_on() -> bool {
-    static ON: OnceLock<bool> = OnceLock::new();
-    *ON.get_or_init(|| std::env::var_os("GOSCHED_DEADLOCK_CHECK").is_none_or(|value| value != "0"))
 }
 
 /// What may have moved.

@@ -11,6 +11,7 @@
 //! every sleeper here: the monitor says that it sleeps, then looks at the workers once more; a worker says that it is
 //! awake, then looks at the monitor; all sequentially consistent.
 
+use super::circles::Circles;
 use super::deadlock::Lookout;
 use super::shared::Shared;
 use crate::fiber::coro::Backend;
@@ -111,12 +112,12 @@ fn serve() -> ThreadFate {
     let _ = THREAD.set(std::thread::current());
     let _ = NUMBER.set(threads::os_id());
     let (mut quiet, mut short) = (0, 0);
-    let mut lookout = Lookout::new();
+    let (mut lookout, mut circles) = (Lookout::new(), Circles::new());
     loop {
         let look = look_at_all();
         quiet = if look.awake { 0 } else { quiet + 1 };
         short = if look.replaced { SHORT_LOOKS } else { short.saturating_sub(1) };
-        let _ = lookout.look(look.ticks);
+        let _ = (lookout.look(look.ticks), circles.look());
         if quiet < QUIET {
             std::thread::park_timeout(if short > 0 { SHORT_INTERVAL } else { INTERVAL });
             continue;
@@ -126,7 +127,8 @@ fn serve() -> ThreadFate {
             ASLEEP.store(false, Ordering::SeqCst);
         }
         while ASLEEP.load(Ordering::SeqCst) {
-            match lookout.look(look.ticks) {
+            let next = [lookout.look(look.ticks), circles.look()];
+            match next.into_iter().flatten().min() {
                 Some(left) => std::thread::park_timeout(left),
                 None => std::thread::park(),
             }

@@ -153,6 +153,12 @@ fn tell() {
     }
 }
 
+/// Whether the search for deadlocks was not switched off.
+pub(crate) fn is_on() -> bool {
+    static ON: OnceLock<bool> = OnceLock::new();
+    *ON.get_or_init(|| std::env::var_os("GOSCHED_DEADLOCK_CHECK").is_none_or(|value| value != "0"))
+}
+
 static PROBES: Mutex<Vec<fn() -> bool>> = Mutex::new(Vec::new());
 
 /// `probe` tells whether somebody waits for something from outside of the process: a signal, say.

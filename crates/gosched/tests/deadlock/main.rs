@@ -4,6 +4,7 @@
 //! else's. So this file is also a small harness for itself.
 #![allow(non_snake_case)]
 
+mod circles;
 #[path = "../common/mod.rs"]
 mod common;
 mod data;
@@ -73,7 +74,7 @@ fn masked(text: &str) -> String {
 }
 
 fn tests() -> Vec<Test> {
-    [fatal::TESTS, quiet::TESTS, warned::TESTS, data::TESTS].concat()
+    [fatal::TESTS, quiet::TESTS, warned::TESTS, data::TESTS, circles::TESTS].concat()
 }
 
 fn main() -> ExitCode {
