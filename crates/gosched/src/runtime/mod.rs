@@ -334,7 +334,14 @@ impl fmt::Debug for Runtime {
 /// Where threads of somebody else are left, or a goroutine waits for a future of another library, nobody can know: then
 /// there is a warning, once, when everybody has been asleep for a second, and the program goes on.
 /// [`debug::ignore_thread`](crate::debug::ignore_thread) declares a thread harmless. (Only on Linux are threads counted;
-/// elsewhere there are warnings only.) `GOSCHED_DEADLOCK_CHECK=0` in the environment switches all of this off.
+/// elsewhere there are warnings only.)
+///
+/// Debug builds also tell of some goroutines that wait for each other in a circle while others go on: through mutexes,
+/// reader-writer locks, [`JoinHandle::join`] and [`WaitGroup::go`](crate::sync::WaitGroup::go), without time limits and not
+/// in futures. They print who waits for whom and where, once for each circle. A lock whose guard has been sent to another
+/// goroutine is nobody's then.
+///
+/// `GOSCHED_DEADLOCK_CHECK=0` in the environment switches all of this off.
 ///
 /// # Panics
 ///

@@ -26,7 +26,7 @@ use std::time::{Duration, Instant};
 /// # Panics
 ///
 /// A panic while the guard is alive unlocks the mutex, and does not poison it. Locking never panics.
-/// Locking a mutex twice in one goroutine waits for ever.
+/// Locking a mutex twice in one goroutine waits for ever; [debug builds say so](crate::run#deadlocks).
 ///
 /// # Cancellation
 ///
