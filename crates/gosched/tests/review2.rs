@@ -6,7 +6,7 @@
 mod common;
 
 use common::wakers::{PANIC, Panics};
-use common::{bounded, eventually, everywhere};
+use common::{PATIENCE, bounded, eventually, everywhere, goroutines_are_threads};
 use gosched::goroutine::ShutDown;
 use gosched::sync::{Condvar, LockAsync, Mutex};
 use gosched::{JoinHandle, Runtime, chan, go, num_goroutine, select, select_async, time, yield_now};
@@ -400,10 +400,11 @@ fn G23_goroutines_that_a_worker_took_and_does_not_get_to_run_on_a_busy_one() {
             }));
         }
         eventually("both workers are busy", || here.load(Ordering::SeqCst) == 2);
-        for _ in 0..20 {
-            const COUNT: usize = 40;
+        // Each turn on a busy worker costs two switches, of threads where goroutines are such.
+        let (rounds, count) = if goroutines_are_threads() { (5, 10) } else { (20, 40) };
+        for _ in 0..rounds {
             let ran = Arc::new(AtomicUsize::new(0));
-            let handles: Vec<_> = (0..COUNT)
+            let handles: Vec<_> = (0..count)
                 .map(|_| {
                     let ran = ran.clone();
                     handle.go(move || {
@@ -411,11 +412,11 @@ fn G23_goroutines_that_a_worker_took_and_does_not_get_to_run_on_a_busy_one() {
                         if ran.fetch_add(1, Ordering::SeqCst) > 0 {
                             return true;
                         }
-                        let deadline = Instant::now() + Duration::from_secs(5);
-                        while ran.load(Ordering::SeqCst) < COUNT && Instant::now() < deadline {
+                        let deadline = Instant::now() + PATIENCE / 2;
+                        while ran.load(Ordering::SeqCst) < count && Instant::now() < deadline {
                             std::hint::spin_loop();
                         }
-                        ran.load(Ordering::SeqCst) == COUNT
+                        ran.load(Ordering::SeqCst) == count
                     })
                 })
                 .collect();

@@ -353,6 +353,11 @@ impl<T> Chan<T> {
         Self::add(&self.receivers);
     }
 
+    /// Whether somebody waits for a message.
+    pub(super) fn has_waiting_receivers(&self) -> bool {
+        self.state.lock().has_waiting_receivers()
+    }
+
     /// Whether there are several receivers.
     pub(super) fn has_several_receivers(&self) -> bool {
         // Acquire: pairs with the release of the last handles to have made or dropped one.

@@ -302,6 +302,11 @@ impl<T> Receiver<T> {
         self.chan().is_some_and(Chan::has_several_receivers)
     }
 
+    /// Whether somebody waits for a message, in whatever way.
+    pub(crate) fn is_awaited(&self) -> bool {
+        self.chan().is_some_and(Chan::has_waiting_receivers)
+    }
+
     /// Receives a message if there is one that nobody has to make first; never waits. `None` says nothing of the end.
     pub(crate) fn take_now(&self) -> Option<T> {
         let mut value = None;

@@ -7,6 +7,7 @@ use super::send::{SendFuture, send_parked};
 use super::state::Put;
 use super::stream::Sink;
 use super::timer::now;
+use crate::wait::circles;
 use crate::wait::selectable::End;
 use crate::wait::{WaitReason, lean_spot, wait_deadline, wait_for};
 use std::fmt;
@@ -86,6 +87,7 @@ impl<T> Sender<T> {
     #[track_caller]
     #[inline(always)]
     pub fn send(&self, msg: T) -> Result<(), SendError<T>> {
+        circles::leaves(&msg);
         let mut msg = Some(msg);
         match self.chan().try_put(&mut msg) {
             Put::Done => Ok(()),
@@ -121,6 +123,7 @@ impl<T> Sender<T> {
     /// In Go: `select { case c <- v: … default: … }`.
     #[inline]
     pub fn try_send(&self, msg: T) -> Result<(), TrySendError<T>> {
+        circles::leaves(&msg);
         let mut msg = Some(msg);
         match self.chan().try_put(&mut msg) {
             Put::Done => Ok(()),
@@ -176,6 +179,7 @@ impl<T> Sender<T> {
     /// In Go: `select { case c <- v: … case <-time.After(time.Until(t)): … }`.
     #[track_caller]
     pub fn send_deadline(&self, msg: T, deadline: Instant) -> Result<(), SendTimeoutError<T>> {
+        circles::leaves(&msg);
         let mut msg = Some(msg);
         match self.chan().try_put(&mut msg) {
             Put::Done => return Ok(()),
@@ -206,6 +210,7 @@ impl<T> Sender<T> {
     /// ```
     #[track_caller]
     pub fn send_async(&self, msg: T) -> SendFuture<'_, T> {
+        circles::leaves(&msg);
         SendFuture::new(self, msg)
     }
 
@@ -316,6 +321,7 @@ impl<T> Sender<T> {
     /// Finishes a chosen send case of a select.
     #[track_caller]
     pub(crate) fn finish_case(&self, end: End, msg: T) -> Result<(), SendError<T>> {
+        circles::leaves(&msg);
         let mut msg = Some(msg);
         match self.chan().finish_send(end, &mut msg) {
             Finish::Done => Ok(()),
@@ -326,6 +332,7 @@ impl<T> Sender<T> {
 
     /// The same without blocking.
     pub(crate) async fn finish_case_async(&self, end: End, msg: T) -> Result<(), SendError<T>> {
+        circles::leaves(&msg);
         let mut msg = Some(msg);
         match self.chan().finish_send(end, &mut msg) {
             Finish::Done => Ok(()),

@@ -107,6 +107,11 @@ impl<T> State<T> {
         )
     }
 
+    /// Whether somebody waits for a value, or to be told of one.
+    pub(super) fn has_waiting_receivers(&self) -> bool {
+        !self.receivers.is_empty() || !self.receive_watchers.is_empty()
+    }
+
     /// How many nodes are linked anywhere; for tests.
     #[cfg(all(test, not(loom)))]
     pub(super) fn queues_are_empty(&self) -> bool {

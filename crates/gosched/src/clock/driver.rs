@@ -13,7 +13,9 @@
 //! found or started; if that start failed, `running` is false and it tries itself.
 
 use super::{TimerKey, Timers, real_now};
-use crate::sys::global::{AtomicBool, Condvar, Mutex, OnceLock, Ordering, lock};
+#[cfg(not(loom))]
+use crate::sys::census::Harmless;
+use crate::sys::global::{AtomicBool, AtomicUsize, Condvar, Mutex, OnceLock, Ordering, lock};
 use std::sync::PoisonError;
 use std::task::Waker;
 use std::time::{Duration, Instant};
@@ -38,6 +40,8 @@ pub(crate) struct Driver {
     nudge: Condvar,
     /// Whether there is a thread. Written under `awake`.
     running: AtomicBool,
+    /// How many times it has looked for what is due; odd while it does, and wakes whom it finds.
+    looks: AtomicUsize,
 }
 
 impl Driver {
@@ -48,6 +52,7 @@ impl Driver {
             awake: Mutex::new(()),
             nudge: Condvar::new(),
             running: AtomicBool::new(false),
+            looks: AtomicUsize::new(0),
         }
     }
 
@@ -91,6 +96,16 @@ impl Driver {
         self.running.load(Ordering::Acquire)
     }
 
+    /// When the earliest timer is due, as [`super::to_nanos`] counts, and how many times the thread has looked for what is
+    /// due. `None` while it does.
+    #[cfg(not(loom))]
+    pub(crate) fn at_rest(&self) -> Option<(u64, usize)> {
+        // In this order: a timer that is taken out of the store is taken out during a look.
+        let looks = self.looks.load(Ordering::SeqCst);
+        let next = self.timers.next_nanos();
+        (looks.is_multiple_of(2) && self.looks.load(Ordering::SeqCst) == looks).then_some((next, looks))
+    }
+
     /// Makes the thread look at the earliest deadline again, starting it if there is none.
     fn nudge(&'static self) -> io::Result<()> {
         let awake = lock(&self.awake);
@@ -105,9 +120,13 @@ impl Driver {
     }
 
     fn run(&self) {
+        #[cfg(not(loom))]
+        let _harmless = Harmless::here();
         let mut due = Vec::new();
         loop {
+            self.looks.fetch_add(1, Ordering::SeqCst);
             self.timers.fire(real_now(), &mut due);
+            self.looks.fetch_add(1, Ordering::SeqCst);
             let awake = lock(&self.awake);
             let now = real_now();
             let (left, idle) = match self.timers.next() {

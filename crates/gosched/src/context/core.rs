@@ -25,7 +25,7 @@
 //! error. The error is stored first, then the channel is closed; and whoever reads the error in between closes
 //! the channel himself.
 
-use super::entries::{Entries, Entry, Key};
+use super::entries::{Entries, Entry, HasFuncs, Key};
 use super::error::{Cause, ContextError, Reason};
 use crate::chan::{Receiver, Sender, bounded};
 use crate::clock::TimerKey;
@@ -364,6 +364,23 @@ impl Core {
         self.close_done();
         funcs.into_iter().for_each(|func| func.start());
         branch
+    }
+
+    /// Whether somebody waits for the end of this context or of one below it, or has a function run then.
+    pub(super) fn is_awaited(self: &Arc<Self>) -> bool {
+        let mut below = vec![self.clone()];
+        while let Some(core) = below.pop() {
+            if core.done.get().is_some_and(|done| done.rx.is_awaited()) {
+                return true;
+            }
+            if let Phase::Open(entries) = &lock(&core.state).phase {
+                match entries.only_children() {
+                    Ok(children) => below.extend(children),
+                    Err(HasFuncs) => return true,
+                }
+            }
+        }
+        false
     }
 
     /// How many are to be told.

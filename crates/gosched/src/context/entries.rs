@@ -11,6 +11,9 @@ pub(super) enum Entry {
     Func(Func),
 }
 
+/// A context has functions to run when it is done.
+pub(super) struct HasFuncs;
+
 /// Names an entry. It stays harmless when the entry is gone: serials are never used again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Key {
@@ -75,6 +78,19 @@ impl Entries {
             *self = Self { serial: self.serial, ..Self::new() };
         }
         Some(entry)
+    }
+
+    /// Whether there are functions to be told; if there are none, the children.
+    pub(super) fn only_children(&self) -> Result<Vec<Arc<Core>>, HasFuncs> {
+        let mut children = Vec::new();
+        for slot in &self.slots {
+            match slot {
+                Slot::Used(_, Entry::Child(child)) => children.push(child.clone()),
+                Slot::Used(_, Entry::Func(_)) => return Err(HasFuncs),
+                Slot::Free(_) => {}
+            }
+        }
+        Ok(children)
     }
 
     /// All of them, by kind.

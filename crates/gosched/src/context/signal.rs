@@ -3,6 +3,7 @@
 use super::core::Core;
 use super::error::Reason;
 use super::{CancelContext, Context};
+use crate::sys::census::{self, Harmless};
 use crate::sys::global::{AtomicBool, Mutex, Ordering, lock};
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
@@ -110,9 +111,11 @@ impl Hub {
         // The thread first: it waits where no signal comes yet, and if there is none, nothing has been changed.
         let mut signals = Signals::new(NONE)?;
         let handle = signals.handle();
-        thread::Builder::new()
-            .name("gosched-signal".into())
-            .spawn(move || signals.forever().for_each(arrived))?;
+        thread::Builder::new().name("gosched-signal".into()).spawn(move || {
+            let _harmless = Harmless::here();
+            signals.forever().for_each(arrived);
+        })?;
+        census::enter_probe(is_awaited);
         let registered = [SIGINT, SIGTERM].into_iter().try_for_each(|signal| {
             // Before the signal is passed on, so that it does not need the thread in order to end the process.
             signal_hook::flag::register_conditional_default(signal, &NOBODY)?;
@@ -127,6 +130,13 @@ impl Hub {
 }
 
 const NONE: [i32; 0] = [];
+
+/// Whether somebody waits for a signal: for a context that one would end.
+fn is_awaited() -> bool {
+    let cores: Vec<Arc<Core>> =
+        lock(&HUB).listeners.iter().filter_map(|listener| listener.core.upgrade()).collect();
+    cores.iter().any(|core| core.is_awaited())
+}
 
 /// A signal has come: ends whoever listens.
 fn arrived(signal: i32) {

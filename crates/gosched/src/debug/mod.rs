@@ -15,12 +15,13 @@ pub mod __private {
     pub use super::test::{Settings, handle_sigquit, test, test_async};
 }
 
-pub use crate::dump::{GoroutineGroup, GoroutineInfo, Stack, StallCause, StallReport};
+pub use crate::dump::{Deadlock, GoroutineGroup, GoroutineInfo, Stack, StallCause, StallReport};
 pub use crate::task::reason::GoroutineState;
 pub use crate::unwind::{Backtrace, Frame};
 pub use sigquit::on_sigquit;
 
 use crate::dump;
+use crate::sys::census;
 use std::io;
 
 /// More goroutines than these are summarised.
@@ -63,8 +64,8 @@ pub fn groups() -> Vec<GoroutineGroup> {
     dump::groups()
 }
 
-/// What all goroutines of the process do, as text in Go's form: the caller first, then by their ids. Of more than a
-/// thousand it is a summary like Go's goroutine profile, which begins with `goroutine profile: total`.
+/// What all goroutines of the process do, as text in Go's form: the caller first, then main, then by their ids. Of
+/// more than a thousand it is a summary like Go's goroutine profile, which begins with `goroutine profile: total`.
 ///
 /// Each goroutine has a line that names it and says what it does; two lines for each of its calls, or for where it waits
 /// if it has no stack of its own; and where it was started:
@@ -95,6 +96,26 @@ pub fn stacks() -> String {
     let mut text = Vec::new();
     dump::write(&mut text, MOST).expect("a vector takes everything");
     String::from_utf8_lossy(&text).into_owned()
+}
+
+/// Declares that the calling thread wakes no goroutine of its own accord, until it ends.
+///
+/// A thread that the library has not started, and that is not blocked in one of its calls, may at any time send a message
+/// or unlock something. So while there is one, goroutines that all wait for each other are no deadlock for sure: there is
+/// only a warning. Threads that do nothing of the kind (a logger's, an allocator's, one that waits for another to end)
+/// can say so here; then a [`Deadlock`] is found in spite of them.
+///
+/// ```
+/// let logger = std::thread::spawn(|| {
+///     gosched::debug::ignore_thread();
+///     // for line in lines { ... }
+/// });
+/// # logger.join().unwrap();
+/// ```
+///
+/// In Go there are no such threads; with cgo, deadlocks are not found.
+pub fn ignore_thread() {
+    census::ignore_this_thread();
 }
 
 /// Writes what [`stacks`] returns.

@@ -1,6 +1,7 @@
 //! What a program says that is told to quit.
 
 use super::stacks;
+use crate::sys::census::Harmless;
 use crate::sys::global::{Mutex, lock};
 use signal_hook::consts::SIGQUIT;
 use signal_hook::iterator::Signals;
@@ -51,6 +52,7 @@ pub fn on_sigquit() -> io::Result<()> {
 }
 
 fn listen(mut signals: Signals) {
+    let _harmless = Harmless::here();
     if signals.forever().next().is_none() {
         return;
     }

@@ -6,7 +6,9 @@
 //!
 //! * [`info`]: one goroutine. * [`group`]: many that do the same. * [`stack`]: where they are. * [`text`]: all three as Go
 //!   prints them. * [`runtimes`]: the runtimes' names. * [`stall`]: a goroutine that others wait behind.
+//! * [`deadlock`]: all of them, waiting for each other.
 
+mod deadlock;
 mod group;
 mod info;
 pub(crate) mod runtimes;
@@ -16,6 +18,7 @@ pub(crate) mod stall;
 mod tests;
 mod text;
 
+pub use deadlock::Deadlock;
 pub use group::GoroutineGroup;
 pub(crate) use group::groups;
 pub use info::GoroutineInfo;

@@ -189,14 +189,14 @@ impl fmt::Display for GoroutineGroup {
     }
 }
 
-/// Writes what all goroutines of the process do: the caller's first, then by their ids. More than `most` are counted
+/// Writes what all goroutines of the process do: the caller's first, then the main ones, then by their ids. More than `most` are counted
 /// by what they do instead.
 pub(crate) fn write(out: &mut dyn io::Write, most: usize) -> io::Result<()> {
     match all(most) {
         All::Few(mut list) => {
             // Asked for now: a goroutine that dumps stays what it is, and `out` may block only later.
             let current = current_task().map(|task| task.id.get());
-            list.sort_by_key(|info| Some(info.id) != current);
+            list.sort_by_key(|info| (Some(info.id) != current, !info.is_main));
             for (at, info) in list.iter().enumerate() {
                 let gap = if at == 0 { "" } else { "\n" };
                 write!(out, "{gap}{info}")?;

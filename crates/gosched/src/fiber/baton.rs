@@ -10,6 +10,7 @@
 //! one side wrote is seen by the other: to a race detector this is plain hand-over.
 
 use super::coro::{Fiber, Hooks};
+use crate::sys::census::Harmless;
 use crate::sys::prim::{AtomicU32, Ordering};
 use std::cell::Cell;
 use std::io;
@@ -84,10 +85,13 @@ impl Baton {
             enter: hooks.enter,
         });
         let served = shared.clone();
-        let handle = thread::Builder::new()
-            .name("gosched-goroutine".into())
-            .stack_size(stack_size)
-            .spawn(move || served.serve())?;
+        let handle = thread::Builder::new().name("gosched-goroutine".into()).stack_size(stack_size).spawn(
+            move || {
+                // Who runs here is told by the worker that has resumed it.
+                let _harmless = Harmless::here();
+                served.serve();
+            },
+        )?;
         Ok(Baton { shared, thread: handle.thread().clone() })
     }
 

@@ -18,17 +18,23 @@ pub mod __private {
     pub use super::main::{main, main_async};
 }
 
-use crate::dump::runtimes;
+use crate::dump::{Deadlock, runtimes};
 use crate::fiber::stack;
 use crate::scheduler::Shared;
+use crate::scheduler::deadlock::{self, Expecting};
 use crate::scheduler::shutdown::{Left, PATIENCE};
 use crate::spawn::target::Spec;
-use crate::spawn::{Goexit, spawn_unchecked_on};
+use crate::spawn::{Goexit, JoinHandle, spawn_unchecked_on};
+use crate::sys::census::Harmless;
 use crate::task::{Schedule, current};
+use crate::wait::{WaitReason, wait_for};
 use std::fmt;
+use std::future::{Future as _, poll_fn};
 use std::panic::{RefUnwindSafe, UnwindSafe, resume_unwind};
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 /// A set of workers and the goroutines on them.
@@ -85,7 +91,7 @@ impl Runtime {
     ///
     /// A panic of `f` is passed on. Panics when called by a goroutine: start another goroutine, or a
     /// [`scope`](crate::scope), instead. If `f` calls [`goexit`](crate::goexit), it panics once all other
-    /// goroutines have ended.
+    /// goroutines have ended, or, if nothing else could go on in the process, ends that as a deadlock does.
     ///
     /// # Cancellation
     ///
@@ -104,9 +110,82 @@ impl Runtime {
         F: FnOnce() -> T + Send,
         T: Send,
     {
+        let _run = deadlock::Run::begin();
+        // SAFETY: `join` below neither returns nor unwinds before the goroutine has ended, so what `f` borrows
+        // outlives it; nobody can shut the runtime down while it is borrowed. The bounds have `Send`.
+        let main = unsafe { self.start_main("Runtime::run", f) };
+        match main.join() {
+            Ok(value) => value,
+            Err(payload) if payload.is::<Goexit>() => self.outlive_main(),
+            Err(payload) => resume_unwind(payload),
+        }
+    }
+
+    /// As [`run`](Runtime::run), but a deadlock is returned instead of ending the process. So `f` cannot borrow: its
+    /// goroutine is still there then, and with it all others that wait for each other, until the runtime is dropped.
+    ///
+    /// A deadlock is found within 100 ms after the last goroutine has fallen asleep: see the function [`run`](crate::run()) for what one
+    /// is. Everybody who waits in `try_run` then is told.
+    ///
+    /// # Errors
+    ///
+    /// The deadlock, with what all goroutines do. Also when `f` calls [`goexit`](crate::goexit), and all other goroutines
+    /// have ended.
+    ///
+    /// # Panics
+    ///
+    /// As [`run`](Runtime::run).
+    ///
+    /// # Cancellation
+    ///
+    /// Cannot be told to stop.
+    ///
+    /// ```standalone_crate
+    /// use gosched::{Runtime, chan};
+    ///
+    /// let (tx, rx) = chan::bounded::<u8>(0);
+    /// let runtime = Runtime::new()?;
+    /// let deadlock = runtime.try_run(move || rx.recv()).unwrap_err();
+    /// assert_eq!(deadlock.goroutines.len(), 1);
+    /// assert!(deadlock.to_string().starts_with("fatal error: all goroutines are asleep - deadlock!"));
+    /// # drop(tx); // this thread has it, but waits in `try_run`
+    /// # std::io::Result::Ok(())
+    /// ```
+    ///
+    /// In Go the process ends.
+    #[track_caller]
+    pub fn try_run<F, T>(&self, f: F) -> Result<T, Deadlock>
+    where
+        F: FnOnce() -> T + Send + 'static,
+        T: Send + 'static,
+    {
+        let _run = deadlock::Run::begin();
+        let expecting = Expecting::begin();
+        // SAFETY: nothing is borrowed, and the bounds have `Send`.
+        let mut main = unsafe { self.start_main("Runtime::try_run", f) };
+        let ended = poll_fn(|cx| match Pin::new(&mut main).poll(cx) {
+            Poll::Ready(ended) => Poll::Ready(Ok(ended)),
+            Poll::Pending => expecting.poll(cx).map(Err),
+        });
+        match wait_for(WaitReason::Join, pin!(ended))? {
+            Ok(value) => Ok(value),
+            Err(payload) if payload.is::<Goexit>() => Err(self.end_of_others(Some(&expecting))),
+            Err(payload) => resume_unwind(payload),
+        }
+    }
+
+    /// # Safety
+    ///
+    /// As [`spawn_unchecked_on`].
+    #[track_caller]
+    unsafe fn start_main<F, T>(&self, what: &str, f: F) -> JoinHandle<T>
+    where
+        F: FnOnce() -> T + Send,
+        T: Send,
+    {
         assert!(
             current::current_task().is_none(),
-            "Runtime::run was called inside a goroutine, which would block its worker; use gosched::go or \
+            "{what} was called inside a goroutine, which would block its worker; use gosched::go or \
              gosched::scope there"
         );
         let spec = Spec {
@@ -115,24 +194,34 @@ impl Runtime {
             is_main: true,
             ..Spec::here()
         };
-        // SAFETY: `join` below neither returns nor unwinds before the goroutine has ended, so what `f` borrows
-        // outlives it; nobody can shut the runtime down while it is borrowed. The bounds have `Send`.
+        // SAFETY: passed on.
         let main = unsafe { spawn_unchecked_on(&*self.shared, &spec, f) };
-        let main = main.unwrap_or_else(|error| panic!("cannot start the main goroutine: {error}"));
-        match main.join() {
-            Ok(value) => value,
-            Err(payload) if payload.is::<Goexit>() => self.outlive_main(),
-            Err(payload) => resume_unwind(payload),
-        }
+        main.unwrap_or_else(|error| panic!("cannot start the main goroutine: {error}"))
     }
 
     /// Main has called `goexit`: the others go on (G09).
     #[cold]
     fn outlive_main(&self) -> ! {
+        let end = self.end_of_others(None);
+        if deadlock::is_alone() {
+            deadlock::end_process(&end);
+        }
+        // The rest of the program may go on.
+        panic!("no goroutines (main called gosched::goexit): there is nothing to return");
+    }
+
+    /// Waits until all others have ended as well, or for the deadlock that one is `expecting`.
+    fn end_of_others(&self, expecting: Option<&Expecting>) -> Deadlock {
+        // Nobody need be told when this happens, so nobody pays for it. Meanwhile this thread wakes nobody.
+        let _harmless = Harmless::here();
         while self.shared.live() > 0 {
+            let found = expecting.map(|expecting| expecting.poll(&Context::from_waker(Waker::noop())));
+            if let Some(Poll::Ready(deadlock)) = found {
+                return deadlock;
+            }
             std::thread::sleep(Duration::from_millis(1));
         }
-        panic!("no goroutines (main called gosched::goexit): there is nothing to return");
+        Deadlock::nobody_left()
     }
 
     /// Shuts the runtime down, and tells what would not end. Dropping it does the same without telling, and waits for
@@ -233,6 +322,26 @@ impl fmt::Debug for Runtime {
 /// Runs `f` as the main goroutine of a new runtime, and returns what it returns.
 ///
 /// When `f` returns the runtime is shut down as described at [`Runtime`]: nobody waits for other goroutines.
+///
+/// # Deadlocks
+///
+/// When all goroutines, of all runtimes, wait for each other, the process prints
+/// `fatal error: all goroutines are asleep - deadlock!` and what all goroutines do to standard error, within 100 ms, and
+/// ends with code 2; no destructors run. ([`Runtime::try_run`] returns that instead.) It is a deadlock only if nothing
+/// is left that could wake one of them: no timer, no input or output, no call of [`blocking`](crate::blocking), nobody
+/// who waits for a signal, and no thread but those of this library and those that wait in it themselves.
+///
+/// Where threads of somebody else are left, or a goroutine waits for a future of another library, nobody can know: then
+/// there is a warning, once, when everybody has been asleep for a second, and the program goes on.
+/// [`debug::ignore_thread`](crate::debug::ignore_thread) declares a thread harmless. (Only on Linux are threads counted;
+/// elsewhere there are warnings only.)
+///
+/// Debug builds also tell of some goroutines that wait for each other in a circle while others go on: through mutexes,
+/// reader-writer locks, [`JoinHandle::join`] and [`WaitGroup::go`](crate::sync::WaitGroup::go), without time limits and not
+/// in futures. They print who waits for whom and where, once for each circle. A lock whose guard has been sent to another
+/// goroutine is nobody's then.
+///
+/// `GOSCHED_DEADLOCK_CHECK=0` in the environment switches all of this off.
 ///
 /// # Panics
 ///

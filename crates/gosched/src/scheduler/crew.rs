@@ -22,6 +22,7 @@
 use super::monitor;
 use super::shared::Shared;
 use super::worker::Worker;
+use crate::clock::coarse;
 use crate::sys::global::lock;
 use crate::sys::threads;
 use std::io::{self, Write as _};
@@ -68,6 +69,8 @@ impl Shared {
     ///
     /// The system's, if a thread or a stack cannot be had. Those that were started run.
     pub(crate) fn start(self: &Arc<Self>) -> io::Result<()> {
+        // Else the first to wait would seem to have done so since the system started.
+        coarse::refresh();
         let mut crew = lock(&self.crew);
         while crew.on < self.config.workers {
             self.start_worker(&mut crew)?;

@@ -267,7 +267,7 @@ fn poll_future(task: TaskRef) {
     if ready {
         return finish(task);
     }
-    task.note_poll();
+    task.note_poll(None);
     if task.state.park() == Parked::Notified {
         here().push_back(task);
     }

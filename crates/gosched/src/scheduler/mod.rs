@@ -13,11 +13,16 @@
 //! * [`watch`]: who of the sleepers looks after the timers.
 //! * [`crew`]: who is on duty, and who stands in for a worker that is stuck; [`monitor`]: the thread that notices;
 //!   [`stall`]: who keeps others waiting.
+//! * [`deadlock`]: whether all goroutines wait for each other; [`circles`]: whether some do.
 //! * [`execute`]: running a goroutine on a fiber, and its end.
 //! * [`shutdown`]: stopping, and what becomes of goroutines that have not ended.
 
 #[cfg(not(loom))]
+mod circles;
+#[cfg(not(loom))]
 pub(crate) mod crew;
+#[cfg(not(loom))]
+pub(crate) mod deadlock;
 #[cfg(not(loom))]
 pub(crate) mod execute;
 pub(crate) mod idle;

@@ -11,7 +11,9 @@
 //! every sleeper here: the monitor says that it sleeps, then looks at the workers once more; a worker says that it is
 //! awake, then looks at the monitor; all sequentially consistent.
 
+use super::circles::Circles;
 use super::crew::Replaced;
+use super::deadlock::Lookout;
 use super::shared::Shared;
 use super::stall::{Stalls, Watch};
 use crate::fiber::coro::Backend;
@@ -36,6 +38,7 @@ const QUIET: u32 = 20;
 static WATCHED: Mutex<Vec<Watched>> = Mutex::new(Vec::new());
 static ASLEEP: AtomicBool = AtomicBool::new(false);
 static THREAD: OnceLock<Thread> = OnceLock::new();
+static NUMBER: OnceLock<u32> = OnceLock::new();
 
 struct Watched {
     shared: Weak<Shared>,
@@ -65,6 +68,8 @@ struct Look {
     replaced: bool,
     /// Somebody is stuck whom nobody can stand in for, and others wait.
     refused: bool,
+    /// The sum of the goroutines taken up.
+    ticks: u64,
 }
 
 /// Looks after a runtime from now on.
@@ -86,6 +91,16 @@ pub(super) fn forget(shared: &Shared) {
     lock(&WATCHED).retain(|watched| !std::ptr::eq(watched.shared.as_ptr(), shared));
 }
 
+/// The runtimes that are looked after.
+pub(super) fn runtimes() -> Vec<Arc<Shared>> {
+    lock(&WATCHED).iter().filter_map(|watched| watched.shared.upgrade()).collect()
+}
+
+/// Whether this is the monitor's thread, by the system's number.
+pub(super) fn is_thread(number: u32) -> bool {
+    NUMBER.get() == Some(&number)
+}
+
 /// A worker is awake: so the monitor must be.
 #[inline]
 pub(super) fn stir() {
@@ -105,12 +120,15 @@ fn wake() {
 
 fn serve() -> ThreadFate {
     let _ = THREAD.set(std::thread::current());
+    let _ = NUMBER.set(threads::os_id());
     let (mut quiet, mut short) = (0, 0);
     let mut watch = Watch::new();
+    let (mut lookout, mut circles) = (Lookout::new(), Circles::new());
     loop {
         let look = look_at_all(&mut watch, false);
         quiet = if look.awake { 0 } else { quiet + 1 };
         short = if look.replaced { SHORT_LOOKS } else { short.saturating_sub(1) };
+        let _ = (lookout.look(look.ticks), circles.look());
         if quiet < QUIET {
             std::thread::park_timeout(if short > 0 { SHORT_INTERVAL } else { INTERVAL });
             continue;
@@ -121,7 +139,11 @@ fn serve() -> ThreadFate {
             ASLEEP.store(false, Ordering::SeqCst);
         }
         while ASLEEP.load(Ordering::SeqCst) {
-            std::thread::park();
+            let next = [lookout.look(look.ticks), circles.look()];
+            match next.into_iter().flatten().min() {
+                Some(left) => std::thread::park_timeout(left),
+                None => std::thread::park(),
+            }
         }
         watch.wake(Instant::now());
         quiet = 0;
@@ -139,6 +161,7 @@ fn look_at_all(watch: &mut Watch, last: bool) -> Look {
             watched.stalls.look_at_crew(&shared, seen, one.refused);
             all.awake |= one.awake | stays;
             all.replaced |= one.replaced;
+            all.ticks = all.ticks.wrapping_add(one.ticks);
         }
     }
     all
@@ -151,6 +174,7 @@ impl Watched {
         self.suspects.clear();
         for (index, remote) in shared.remotes.iter().enumerate() {
             let tick = remote.tick.load(Ordering::Relaxed);
+            look.ticks += u64::from(tick);
             let awake = shared.idle.is_awake(index as u32);
             let here = Seen { tick, since: now };
             if self.seen.len() == index {

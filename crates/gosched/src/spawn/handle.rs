@@ -3,6 +3,7 @@
 use crate::task::join::Last;
 use crate::task::report::ShutDown;
 use crate::task::{TaskRef, pool};
+use crate::wait::circles::{self, Target};
 use crate::wait::{WaitReason, note_await, wait_deadline, wait_for};
 use std::fmt;
 use std::future::Future;
@@ -88,6 +89,7 @@ impl<T> JoinHandle<T> {
     /// ```
     #[track_caller]
     pub fn join(self) -> thread::Result<T> {
+        let _waiting = circles::waits(WaitReason::Join, || Target::End(self.id));
         wait_for(WaitReason::Join, pin!(self))
     }
 

@@ -4,6 +4,7 @@ use crate::task::extra::ShownExtra;
 use crate::task::header::Refused;
 use crate::task::labels::Labels;
 use crate::task::{Anchor, Schedule, TaskRef, context, current, pool};
+use crate::wait::circles;
 use std::cell::RefCell;
 use std::io;
 use std::panic::Location;
@@ -158,6 +159,7 @@ unsafe fn launch(
     if spec.name.is_some() || !labels.is_empty() {
         task.give_extra(ShownExtra { name: spec.name.clone(), is_main: spec.is_main, labels });
     }
+    circles::leaves(&fill);
     // From here on dumps show it.
     fill(task);
     match scheduler.spawn(task) {

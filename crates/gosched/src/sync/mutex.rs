@@ -1,6 +1,7 @@
 //! `Mutex`: `lock_api`'s front end on our [`RawMutex`], and its async form.
 
 use super::raw_mutex::{Acquire, RawMutex};
+use crate::wait::circles::{self, Way};
 use crate::wait::{Place, WaitReason, wait_deadline, wait_for};
 use lock_api::GuardSend;
 use std::fmt;
@@ -25,7 +26,7 @@ use std::time::{Duration, Instant};
 /// # Panics
 ///
 /// A panic while the guard is alive unlocks the mutex, and does not poison it. Locking never panics.
-/// Locking a mutex twice in one goroutine waits for ever.
+/// Locking a mutex twice in one goroutine waits for ever; [debug builds say so](crate::run#deadlocks).
 ///
 /// # Cancellation
 ///
@@ -110,12 +111,14 @@ unsafe impl lock_api::RawMutex for RawMutex {
         if !self.try_take() {
             lock_slow(self);
         }
+        circles::locked(self, Way::Alone);
         GuardSend::new()
     }
 
     #[inline]
+    #[track_caller]
     fn try_lock(&self) -> Option<GuardSend> {
-        self.try_take().then(GuardSend::new)
+        guard_if(self, self.try_take())
     }
 
     #[inline]
@@ -153,14 +156,24 @@ unsafe impl lock_api::RawMutexTimed for RawMutex {
 
     #[track_caller]
     fn try_lock_until(&self, deadline: Instant) -> Option<GuardSend> {
-        (self.try_take() || lock_until_slow(self, deadline)).then(GuardSend::new)
+        guard_if(self, self.try_take() || lock_until_slow(self, deadline))
     }
+}
+
+#[inline]
+#[track_caller]
+fn guard_if(mutex: &RawMutex, taken: bool) -> Option<GuardSend> {
+    taken.then(|| {
+        circles::locked(mutex, Way::Alone);
+        GuardSend::new()
+    })
 }
 
 #[cold]
 #[track_caller]
 fn lock_slow(mutex: &RawMutex) {
     if !mutex.spin() {
+        let _waiting = circles::waits_for_lock(WaitReason::MutexLock, mutex, Way::Alone);
         wait_for(WaitReason::MutexLock, pin!(mutex.acquire()));
     }
 }
@@ -265,6 +278,7 @@ impl<'a, T: ?Sized> Future for LockFuture<'a, T> {
             Poll::Pending => this.place.note(WaitReason::MutexLock, cx, Poll::Pending),
             Poll::Ready(()) => {
                 this.mutex = None;
+                circles::locked_at(raw(mutex), Way::Alone, this.place.at());
                 // SAFETY: `acquire` has just taken the lock for us, and no guard was made of that yet.
                 Poll::Ready(unsafe { mutex.make_guard_unchecked(GuardSend::new()) })
             }

@@ -22,6 +22,7 @@
 
 use crate::sys::lock::{Spin, SpinGuard};
 use crate::sys::prim::{AtomicU32, Ordering, spin_hint};
+use crate::wait::circles;
 use crate::wait::node::{NodeList, NodeState, Signal, WaitNode};
 use crate::wait::queue::{drop_quietly, wake_quietly};
 use std::fmt;
@@ -311,6 +312,7 @@ impl RawMutex {
     /// The caller holds it.
     #[inline]
     pub(crate) unsafe fn release(&self) {
+        circles::unlocking(self);
         if !self.word.try_release() {
             self.release_slow();
         }
@@ -331,6 +333,7 @@ impl RawMutex {
     ///
     /// The caller holds it.
     pub(crate) unsafe fn release_fair(&self) {
+        circles::unlocking(self);
         if !self.word.try_release() {
             self.hand_over();
         }

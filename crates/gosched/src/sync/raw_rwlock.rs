@@ -18,6 +18,7 @@ use super::rw_word::{Entered, Released, Turn, Waiting, Word};
 use crate::sys::lock::{Spin, SpinGuard};
 #[cfg(not(loom))]
 use crate::sys::prim::spin_hint;
+use crate::wait::circles;
 use crate::wait::node::{NodeList, NodeState, Signal, WaitNode};
 use crate::wait::queue::{drop_quietly, wake_in_batches_quietly, wake_quietly};
 use std::fmt;
@@ -164,6 +165,7 @@ impl RawRwLock {
     /// The caller has one.
     #[inline]
     pub(crate) unsafe fn release_read(&self) {
+        circles::unlocking(self);
         if self.word.release_read() {
             self.decide();
         }
@@ -176,6 +178,7 @@ impl RawRwLock {
     /// The caller has it.
     #[inline]
     pub(crate) unsafe fn release_write(&self) {
+        circles::unlocking(self);
         if !self.word.try_release_write() {
             self.release_write_slow();
         }
@@ -196,6 +199,7 @@ impl RawRwLock {
     ///
     /// The caller has one.
     pub(crate) unsafe fn release_read_fair(&self) {
+        circles::unlocking(self);
         self.pass_on(Word::pass_on_read);
     }
 
@@ -205,6 +209,7 @@ impl RawRwLock {
     ///
     /// The caller has it.
     pub(crate) unsafe fn release_write_fair(&self) {
+        circles::unlocking(self);
         if !self.word.try_release_write() {
             self.pass_on(Word::pass_on_write);
         }
@@ -216,6 +221,7 @@ impl RawRwLock {
     ///
     /// The caller has the lock for writing; then it has it for reading.
     pub(crate) unsafe fn downgrade_write(&self) {
+        circles::downgraded(self);
         if !self.word.try_downgrade() {
             self.pass_on(Word::downgrade);
         }

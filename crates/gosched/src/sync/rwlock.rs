@@ -1,6 +1,7 @@
 //! `RwLock`: `lock_api`'s front end on our [`RawRwLock`], and its async forms.
 
 use super::raw_rwlock::{AcquireRead, AcquireWrite, RawRwLock};
+use crate::wait::circles::{self, Way};
 use crate::wait::{Place, WaitReason, wait_deadline, wait_for};
 use lock_api::GuardSend;
 use std::fmt;
@@ -131,12 +132,14 @@ unsafe impl lock_api::RawRwLock for RawRwLock {
         if !self.try_take_read() {
             read_slow(self);
         }
+        circles::locked(self, Way::Shared);
         GuardSend::new()
     }
 
     #[inline]
+    #[track_caller]
     fn try_lock_shared(&self) -> Option<GuardSend> {
-        self.try_take_read().then(GuardSend::new)
+        guard_if(self, Way::Shared, self.try_take_read())
     }
 
     #[inline]
@@ -151,12 +154,14 @@ unsafe impl lock_api::RawRwLock for RawRwLock {
         if !self.try_take_write() {
             write_slow(self);
         }
+        circles::locked(self, Way::Alone);
         GuardSend::new()
     }
 
     #[inline]
+    #[track_caller]
     fn try_lock_exclusive(&self) -> Option<GuardSend> {
-        self.try_take_write().then(GuardSend::new)
+        guard_if(self, Way::Alone, self.try_take_write())
     }
 
     #[inline]
@@ -212,7 +217,7 @@ unsafe impl lock_api::RawRwLockTimed for RawRwLock {
 
     #[track_caller]
     fn try_lock_shared_until(&self, deadline: Instant) -> Option<GuardSend> {
-        (self.try_take_read() || read_until_slow(self, deadline)).then(GuardSend::new)
+        guard_if(self, Way::Shared, self.try_take_read() || read_until_slow(self, deadline))
     }
 
     #[track_caller]
@@ -225,14 +230,24 @@ unsafe impl lock_api::RawRwLockTimed for RawRwLock {
 
     #[track_caller]
     fn try_lock_exclusive_until(&self, deadline: Instant) -> Option<GuardSend> {
-        (self.try_take_write() || write_until_slow(self, deadline)).then(GuardSend::new)
+        guard_if(self, Way::Alone, self.try_take_write() || write_until_slow(self, deadline))
     }
+}
+
+#[inline]
+#[track_caller]
+fn guard_if(lock: &RawRwLock, way: Way, taken: bool) -> Option<GuardSend> {
+    taken.then(|| {
+        circles::locked(lock, way);
+        GuardSend::new()
+    })
 }
 
 #[cold]
 #[track_caller]
 fn read_slow(lock: &RawRwLock) {
     if !lock.spin(RawRwLock::try_take_read) {
+        let _waiting = circles::waits_for_lock(WaitReason::RwLockRead, lock, Way::Shared);
         wait_for(WaitReason::RwLockRead, pin!(lock.acquire_read()));
     }
 }
@@ -241,6 +256,7 @@ fn read_slow(lock: &RawRwLock) {
 #[track_caller]
 fn write_slow(lock: &RawRwLock) {
     if !lock.spin(RawRwLock::try_take_write) {
+        let _waiting = circles::waits_for_lock(WaitReason::RwLockWrite, lock, Way::Alone);
         wait_for(WaitReason::RwLockWrite, pin!(lock.acquire_write()));
     }
 }
@@ -352,6 +368,7 @@ impl<'a, T: ?Sized> Future for RwLockReadFuture<'a, T> {
             Poll::Pending => this.place.note(WaitReason::RwLockRead, cx, Poll::Pending),
             Poll::Ready(()) => {
                 this.lock = None;
+                circles::locked_at(raw(lock), Way::Shared, this.place.at());
                 // SAFETY: `acquire` has just taken the lock for us, and no guard was made of that yet.
                 Poll::Ready(unsafe { lock.make_read_guard_unchecked(GuardSend::new()) })
             }
@@ -407,6 +424,7 @@ impl<'a, T: ?Sized> Future for RwLockWriteFuture<'a, T> {
             Poll::Pending => this.place.note(WaitReason::RwLockWrite, cx, Poll::Pending),
             Poll::Ready(()) => {
                 this.lock = None;
+                circles::locked_at(raw(lock), Way::Alone, this.place.at());
                 // SAFETY: `acquire` has just taken the lock for us, and no guard was made of that yet.
                 Poll::Ready(unsafe { lock.make_write_guard_unchecked(GuardSend::new()) })
             }

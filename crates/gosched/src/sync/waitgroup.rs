@@ -2,6 +2,7 @@
 
 use crate::sys::lock::Spin;
 use crate::sys::prim::{AtomicUsize, Ordering};
+use crate::wait::circles::{self, Target};
 use crate::wait::node::WaitNode;
 use crate::wait::queue::WaitQueue;
 use crate::wait::{Place, WaitReason, wait_deadline, wait_for};
@@ -242,6 +243,8 @@ impl WaitGroup {
         if self.inner.word.count() == 0 {
             return self.inner.deliver_panic();
         }
+        let group = Arc::as_ptr(&self.inner).addr();
+        let _waiting = circles::waits(WaitReason::WaitGroupWait, || Target::Group(group));
         wait_for(WaitReason::WaitGroupWait, pin!(self.wait_async()));
     }
 
@@ -458,6 +461,7 @@ struct Child(WaitGroup);
 #[cfg(not(loom))]
 impl Child {
     fn run(self, f: impl FnOnce()) {
+        let _counted = circles::counted(&*self.0.inner);
         let Err(payload) = crate::task::panics::catch_uncaught(f) else { return };
         if payload.is::<crate::spawn::Goexit>() {
             std::panic::resume_unwind(payload);

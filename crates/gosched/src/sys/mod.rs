@@ -4,6 +4,8 @@
 //! so that a build with `--cfg loom` models the very code that ships. What belongs to the process and not
 //! to a model (the stack slabs, the thread cache) takes its words from [`global`].
 
+#[cfg(not(loom))]
+pub(crate) mod census;
 pub(crate) mod global;
 pub(crate) mod lock;
 pub(crate) mod mem;

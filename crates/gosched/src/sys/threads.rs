@@ -59,6 +59,13 @@ pub(crate) fn spawn(name: &str, job: Box<dyn FnOnce() -> ThreadFate + Send>) -> 
     CACHE.spawn(name, job)
 }
 
+/// The numbers of the threads, as the system knows them: all, and those that have no job.
+#[cfg(not(loom))]
+pub(crate) fn numbers() -> (Vec<u32>, Vec<u32>) {
+    let state = lock(&CACHE.state);
+    (state.numbers.clone(), state.idle.iter().map(|seat| seat.thread).collect())
+}
+
 /// How many threads there are.
 #[cfg(test)]
 pub(crate) fn stats() -> ThreadStats {
@@ -118,11 +125,15 @@ struct State {
     idle: Vec<Arc<Seat>>,
     live: usize,
     homes: usize,
+    /// Those of the threads, as the system knows them.
+    numbers: Vec<u32>,
 }
 
 /// Where a waiting thread is handed its next job.
 #[derive(Debug, Default)]
 struct Seat {
+    /// The thread's number, as the system knows it.
+    thread: u32,
     job: Mutex<Option<Job>>,
     handed: Condvar,
 }
@@ -140,7 +151,10 @@ impl std::fmt::Debug for Job {
 
 impl ThreadCache {
     const fn new(idle_limit: Duration) -> Self {
-        Self { state: Mutex::new(State { idle: Vec::new(), live: 0, homes: 0 }), idle_limit }
+        Self {
+            state: Mutex::new(State { idle: Vec::new(), live: 0, homes: 0, numbers: Vec::new() }),
+            idle_limit,
+        }
     }
 
     #[cfg(test)]
@@ -178,7 +192,9 @@ impl ThreadCache {
 
     /// The life of a thread.
     fn serve(&self, first: Job) {
-        let seat = Arc::new(Seat::default());
+        let thread = os_id();
+        let seat = Arc::new(Seat { thread, ..Seat::default() });
+        lock(&self.state).numbers.push(thread);
         let mut home = false;
         let mut name = OsName::new("gosched");
         let mut next = Some(first);
@@ -197,6 +213,8 @@ impl ThreadCache {
             state.homes += usize::from(becomes_home);
             state.idle.push(Arc::clone(&seat));
             drop(state);
+            #[cfg(not(loom))]
+            super::census::moved();
             next = if home { Some(seat.wait()) } else { self.wait_a_while(&seat) };
         }
     }
@@ -210,6 +228,7 @@ impl ThreadCache {
         if let Some(index) = state.idle.iter().position(|other| Arc::ptr_eq(other, seat)) {
             state.idle.remove(index);
             state.live -= 1;
+            state.numbers.retain(|number| *number != seat.thread);
             return None;
         }
         drop(state);

@@ -54,12 +54,12 @@ impl TaskRef {
         self.since.set(crate::clock::coarse::stamp());
     }
 
-    /// Notes what a goroutine that is a future will wait for, should its poll end now, and where that was called. For
+    /// Notes what a goroutine that polls a future will wait for, should the poll end now, and where that was called. For
     /// whoever polls something with its waker, which need not be the goroutine: then the dump may be wrong, no more.
     #[inline]
     pub(crate) fn note_await(self, reason: WaitReason, at: Option<&'static Location<'static>>) {
         // Inside another poll it is not the goroutine that waits: `wait` notes that.
-        if !self.is_stackful() && self.depth.get() == 1 {
+        if self.depth.get() == 1 {
             self.awaits.set(reason as u8);
             self.waits_at.set(at);
         }
@@ -72,13 +72,13 @@ impl TaskRef {
         self.depth.set(1);
     }
 
-    /// After a poll that has come to nothing: the goroutine will wait for what it has noted, else for something unknown.
-    /// Only for the task's owner.
+    /// After a poll that has come to nothing: the goroutine will wait for what it has noted, else for something unknown, at
+    /// that place if it is known. Only for the task's owner.
     #[inline]
-    pub(crate) fn note_poll(self) {
+    pub(crate) fn note_poll(self, at: Option<&'static Location<'static>>) {
         match WaitReason::of(self.awaits.get()) {
-            None | Some(WaitReason::Future) => self.note_wait(WaitReason::Future, None),
-            Some(reason) => self.note_wait(reason, self.waits_at.get()),
+            None | Some(WaitReason::Future) => self.note_wait(WaitReason::Future, at),
+            Some(reason) => self.note_wait(reason, self.waits_at.get().or(at)),
         }
     }
 

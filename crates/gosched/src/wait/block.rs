@@ -311,6 +311,9 @@ impl Blocker {
             Some(spot) => {
                 let waker = waker(spot.task);
                 self.nested = spot.task.depth.get() > 0;
+                if self.is_unknown() {
+                    spot.task.awaits.set(WaitReason::Future as u8);
+                }
                 let _depth = Depth::enter(spot.task);
                 future.poll(&mut Context::from_waker(&waker))
             }
@@ -349,13 +352,22 @@ impl Blocker {
             return;
         }
         self.eager = EAGER;
-        task.note_wait(self.reason, Some(self.at));
+        match self.is_unknown() {
+            true => task.note_poll(Some(self.at)),
+            false => task.note_wait(self.reason, Some(self.at)),
+        }
         if self.must_end() {
             self.pointed_at |= is_pointed_at(spot);
             suspend_unchecked(spot, Request::Park);
         } else {
             suspend(spot, Request::Park);
         }
+    }
+
+    /// Whether only the future knows what it waits for: if it is one of ours, it has told.
+    #[inline]
+    fn is_unknown(&self) -> bool {
+        self.reason == WaitReason::Future && !self.nested
     }
 
     /// Whether others use what lies on this stack until the wait is over: then even a failed affinity check has

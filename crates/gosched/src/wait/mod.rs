@@ -9,6 +9,7 @@
 //! * `thread`: how an ordinary thread waits. `timer`: deadlines.
 //! * [`node`], [`queue`]: futures waiting in a queue (locks and the like). [`list`], [`waiter`]: waiting channel
 //!   operations, which exchange values and may be cases of a select ([`selectable`]).
+//! * [`circles`]: who holds which lock, and who waits for whom, in debug builds.
 //! * `place`: where a future was made. `affinity`: what debug builds check at each suspension.
 
 #[cfg(all(not(loom), debug_assertions, target_os = "linux", target_arch = "x86_64"))]
@@ -18,6 +19,11 @@ mod block;
 #[cfg(loom)]
 #[path = "block_model.rs"]
 mod block;
+#[cfg(not(loom))]
+pub(crate) mod circles;
+#[cfg(loom)]
+#[path = "circles_model.rs"]
+pub(crate) mod circles;
 pub(crate) mod list;
 pub(crate) mod node;
 mod place;

@@ -18,6 +18,11 @@ impl Place {
         Self(Location::caller())
     }
 
+    /// Where that is.
+    pub(crate) fn at(self) -> At {
+        self.0
+    }
+
     /// What a poll has come to; if that is pending, the goroutine for which it was polled notes that it waits here.
     #[inline]
     pub(crate) fn note<T>(self, reason: WaitReason, cx: &Context<'_>, poll: Poll<T>) -> Poll<T> {

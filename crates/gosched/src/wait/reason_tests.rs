@@ -7,9 +7,11 @@ use crate::sync::{Barrier, Condvar, Mutex, Once, RwLock, Semaphore, WaitGroup};
 use crate::task::TaskRef;
 use crate::task::current::current_task;
 use crate::{Select, go, select, select_async, select_biased, time, wait, yield_now};
+use std::future::poll_fn;
 use std::panic::Location;
 use std::process::Command;
 use std::sync::Arc;
+use std::task::{Poll, Waker};
 use std::time::{Duration, Instant};
 
 const LONG: Duration = Duration::from_secs(3600);
@@ -81,14 +83,23 @@ fn S21_a_blocked_select_waits_in_the_state_select() {
             drop(select.select().recv(&r));
         };
         assert_eq!(reason_of(blocks).0, expected);
-        // What awaits is the user's future, whatever is in it.
+        // What awaits is the user's future; what is in it, if it is ours, tells.
         let r = rx.clone();
         let awaits = move || {
             wait(async {
                 select_async! { recv(r) -> _ => {} }
             })
         };
-        assert_eq!(reason_of(awaits).0, WaitReason::Future as u8);
+        assert_eq!(reason_of(awaits).0, expected);
+        // One that is not cannot.
+        let left: Arc<std::sync::Mutex<Option<Waker>>> = Arc::default();
+        let leaves = left.clone();
+        let foreign = poll_fn(move |cx| match leaves.lock().unwrap().replace(cx.waker().clone()) {
+            None => Poll::Pending,
+            Some(_) => Poll::Ready(()),
+        });
+        assert_eq!(reason_of(move || wait(foreign)).0, WaitReason::Future as u8);
+        left.lock().unwrap().clone().expect("it was polled").wake();
         close.close();
         drop(open);
         drop(tx);

@@ -219,7 +219,12 @@ pub(crate) fn is_child() -> bool {
 
 /// This test binary again, in a process of its own that runs one test: for what is counted per process, and for
 /// what kills it.
-pub(crate) struct Child(Command);
+pub(crate) struct Child {
+    command: Command,
+    /// What it is given while it runs, and when.
+    input: Option<(Duration, &'static [u8])>,
+    signal: Option<(Duration, i32)>,
+}
 
 impl Child {
     /// `test` is the full name of the test that calls.
@@ -228,19 +233,44 @@ impl Child {
         command.args([test, "--exact", "--nocapture", "--include-ignored", "--test-threads=1"]);
         command.env(CHILD, "1").env_remove("RUST_BACKTRACE");
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        Self(command)
+        Self { command, input: None, signal: None }
     }
 
     pub(crate) fn env(mut self, key: &str, value: &str) -> Self {
-        self.0.env(key, value);
+        self.command.env(key, value);
+        self
+    }
+
+    /// Its standard input has nothing to read for that long, and then this.
+    pub(crate) fn input(mut self, after: Duration, text: &'static [u8]) -> Self {
+        self.command.stdin(Stdio::piped());
+        self.input = Some((after, text));
+        self
+    }
+
+    /// It is sent a signal after that time.
+    pub(crate) fn signal(mut self, after: Duration, signal: i32) -> Self {
+        self.signal = Some((after, signal));
         self
     }
 
     /// Runs it, for no longer than [`PATIENCE`].
     #[track_caller]
     pub(crate) fn output(mut self) -> Output {
-        let mut child = self.0.spawn().unwrap();
+        let mut child = self.command.spawn().unwrap();
         let id = child.id();
+        let send = move |signal: i32| {
+            // SAFETY: no requirement; the child has not been waited for, so the number is still its own.
+            unsafe { libc::kill(id as libc::pid_t, signal) };
+        };
+        if let Some((after, text)) = self.input {
+            thread::sleep(after);
+            std::io::Write::write_all(&mut child.stdin.take().unwrap(), text).unwrap();
+        }
+        if let Some((after, signal)) = self.signal {
+            thread::sleep(after);
+            send(signal);
+        }
         let (tx, rx) = mpsc::channel();
         // Reads both pipes while it waits, so that a talkative child does not block.
         let reader = thread::spawn(move || {
@@ -258,8 +288,7 @@ impl Child {
         });
         let hangs = rx.recv_timeout(PATIENCE * 2).is_err();
         if hangs {
-            // SAFETY: no requirement; the child has not been waited for, so the number is still its own.
-            unsafe { libc::kill(id as libc::pid_t, libc::SIGKILL) };
+            send(libc::SIGKILL);
         }
         let output = reader.join().unwrap();
         assert!(!hangs, "the child process hangs; it said:\n{}", stderr(&output));
