@@ -12,6 +12,7 @@
 //! * [`idle`]: the protocol of searchers and sleepers, with its proof sketch.
 //! * [`watch`]: who of the sleepers looks after the timers.
 //! * [`crew`]: who is on duty, and who stands in for a worker that is stuck; [`monitor`]: the thread that notices.
+//! * [`reactor`]: waiting for descriptors, which is what a worker does that sleeps.
 //! * [`execute`]: running a goroutine on a fiber, and its end.
 //! * [`shutdown`]: stopping, and what becomes of goroutines that have not ended.
 
@@ -22,6 +23,8 @@ pub(crate) mod execute;
 pub(crate) mod idle;
 #[cfg(not(loom))]
 pub(crate) mod monitor;
+#[cfg(not(loom))]
+pub(crate) mod reactor;
 #[cfg(not(loom))]
 pub(crate) mod remote;
 #[cfg(not(loom))]

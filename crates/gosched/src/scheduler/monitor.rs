@@ -11,6 +11,7 @@
 //! every sleeper here: the monitor says that it sleeps, then looks at the workers once more; a worker says that it is
 //! awake, then looks at the monitor; all sequentially consistent.
 
+use super::reactor;
 use super::shared::Shared;
 use crate::fiber::coro::Backend;
 use crate::sys::global::{Mutex, Once, OnceLock, lock};
@@ -76,6 +77,25 @@ pub(super) fn forget(shared: &Shared) {
     lock(&WATCHED).retain(|watched| !std::ptr::eq(watched.shared.as_ptr(), shared));
 }
 
+/// Whether a runtime is alive.
+pub(super) fn has_runtime() -> bool {
+    !lock(&WATCHED).is_empty()
+}
+
+/// Calls a worker that sleeps, of whatever runtime, to sleep in the reactor's poll. False if there is no runtime; if all
+/// workers are awake nobody is called, since they will look by themselves.
+pub(super) fn call_to_poll() -> bool {
+    let watched = lock(&WATCHED);
+    let mut alive = false;
+    for shared in watched.iter().filter_map(|watched| watched.shared.upgrade()) {
+        alive = true;
+        if shared.call_to_poll() {
+            break;
+        }
+    }
+    alive
+}
+
 /// A worker is awake: so the monitor must be.
 #[inline]
 pub(super) fn stir() {
@@ -95,17 +115,18 @@ fn wake() {
 
 fn serve() -> ThreadFate {
     let _ = THREAD.set(std::thread::current());
-    let (mut quiet, mut short) = (0, 0);
+    let (mut quiet, mut short, mut polls) = (0, 0, 0);
     loop {
         let look = look_at_all();
-        quiet = if look.awake { 0 } else { quiet + 1 };
+        let needed = reactor::supervise(&mut polls);
+        quiet = if look.awake || needed { 0 } else { quiet + 1 };
         short = if look.replaced { SHORT_LOOKS } else { short.saturating_sub(1) };
         if quiet < QUIET {
             std::thread::park_timeout(if short > 0 { SHORT_INTERVAL } else { INTERVAL });
             continue;
         }
         ASLEEP.store(true, Ordering::SeqCst);
-        if look_at_all().awake {
+        if look_at_all().awake || reactor::is_neglected() {
             ASLEEP.store(false, Ordering::SeqCst);
         }
         while ASLEEP.load(Ordering::SeqCst) {
