@@ -49,6 +49,8 @@ pub(super) mod sealed {
     #[derive(Debug)]
     pub enum Target {
         /// Known.
+        One(SocketAddr),
+        /// Known.
         Addrs(Vec<SocketAddr>),
         /// To be looked up.
         Name(String, u16),
@@ -57,17 +59,23 @@ pub(super) mod sealed {
 
 pub(super) use sealed::Target;
 
-macro_rules! known {
+macro_rules! one {
     ($($type:ty),*) => {$(
         impl sealed::Sealed for $type {
             fn target(&self) -> io::Result<Target> {
-                Ok(Target::Addrs(self.to_socket_addrs()?.collect()))
+                Ok(Target::One((*self).into()))
             }
         }
     )*};
 }
 
-known!(SocketAddr, SocketAddrV4, SocketAddrV6, (IpAddr, u16), (Ipv4Addr, u16), (Ipv6Addr, u16), [SocketAddr]);
+one!(SocketAddr, SocketAddrV4, SocketAddrV6, (IpAddr, u16), (Ipv4Addr, u16), (Ipv6Addr, u16));
+
+impl sealed::Sealed for [SocketAddr] {
+    fn target(&self) -> io::Result<Target> {
+        Ok(Target::Addrs(self.to_vec()))
+    }
+}
 
 impl<const N: usize> sealed::Sealed for [SocketAddr; N] {
     fn target(&self) -> io::Result<Target> {
@@ -137,6 +145,7 @@ static QUESTIONS: LazyLock<Mutex<HashMap<Name, Arc<Question>>>> = LazyLock::new(
 pub(super) fn look_up(target: Target) -> Lookup {
     Box::pin(async move {
         match target {
+            Target::One(addr) => Ok(vec![addr]),
             Target::Addrs(addrs) => Ok(addrs),
             Target::Name(host, port) => {
                 let question = ask((host, port));
@@ -205,8 +214,9 @@ fn ask(name: Name) -> Arc<Question> {
 #[track_caller]
 pub fn lookup_host(addr: impl ToSocketAddrs) -> io::Result<Vec<SocketAddr>> {
     match addr.target()? {
+        Target::One(addr) => Ok(vec![addr]),
         Target::Addrs(addrs) => Ok(addrs),
-        name => crate::wait::wait_for(crate::WaitReason::IoWait, pin!(look_up(name))),
+        name @ Target::Name(..) => crate::wait::wait_for(crate::WaitReason::IoWait, pin!(look_up(name))),
     }
 }
 

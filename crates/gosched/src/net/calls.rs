@@ -1,10 +1,11 @@
 //! The system calls of sockets, as [`IoFuture`](super::IoFuture) and the traits try them.
 
-use super::port::Call;
+use super::port::{Call, inet};
 use crate::scheduler::reactor::source::Done;
 use socket2::Socket;
 use std::io::{self, IoSlice, IoSliceMut, Read as _};
 use std::mem::MaybeUninit;
+use std::net::SocketAddr;
 
 /// A peer that is gone is an error, not a signal that ends the process.
 #[cfg(any(target_os = "linux", target_os = "android", target_os = "freebsd"))]
@@ -71,6 +72,42 @@ pub(super) fn write(socket: &Socket, call: &mut Call<'_>) -> io::Result<Done<usi
         Call::Write(buf) => write_from(socket, buf),
         Call::WriteVectored(bufs) => write_vectored(socket, bufs),
         _ => unreachable!("a write has a buffer"),
+    }
+}
+
+pub(super) fn recv(socket: &Socket, call: &mut Call<'_>) -> io::Result<Done<usize>> {
+    match call {
+        // One packet: that it is short says nothing about the next.
+        Call::Read(buf) => socket.recv(uninit(buf)).map(Done::with),
+        _ => unreachable!("a receive has a buffer"),
+    }
+}
+
+pub(super) fn recv_from(socket: &Socket, call: &mut Call<'_>) -> io::Result<Done<(usize, SocketAddr)>> {
+    match call {
+        Call::Read(buf) => {
+            let (n, addr) = socket.recv_from(uninit(buf))?;
+            Ok(Done::with((n, inet(&addr)?)))
+        }
+        _ => unreachable!("a receive has a buffer"),
+    }
+}
+
+pub(super) fn peek_from(socket: &Socket, call: &mut Call<'_>) -> io::Result<Done<(usize, SocketAddr)>> {
+    match call {
+        Call::Read(buf) => {
+            let (n, addr) = socket.peek_from(uninit(buf))?;
+            Ok(Done::with((n, inet(&addr)?)))
+        }
+        _ => unreachable!("a receive has a buffer"),
+    }
+}
+
+pub(super) fn send(socket: &Socket, call: &mut Call<'_>) -> io::Result<Done<usize>> {
+    match call {
+        Call::Write(buf) => socket.send_with_flags(buf, FLAGS).map(Done::with),
+        Call::SendTo(buf, addr) => socket.send_to_with_flags(buf, addr, FLAGS).map(Done::with),
+        _ => unreachable!("a send has a buffer"),
     }
 }
 

@@ -35,6 +35,9 @@ mod error;
 mod port;
 mod stream;
 mod tcp;
+mod udp;
+mod unix;
+
 #[cfg(any(feature = "hyper", feature = "futures-io", feature = "tokio-io"))]
 mod traits;
 
@@ -42,3 +45,5 @@ pub use addr::{ToSocketAddrs, lookup_host, lookup_host_async};
 pub use error::{Closed, DeadlineExceeded};
 pub use port::IoFuture;
 pub use tcp::{Accept, Connect, Incoming, TcpListener, TcpStream};
+pub use udp::UdpSocket;
+pub use unix::{ConnectUnix, IncomingUnix, UnixListener, UnixStream};

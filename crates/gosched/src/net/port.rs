@@ -16,7 +16,7 @@ use super::error::closed;
 use crate::scheduler::reactor::Registration;
 use crate::scheduler::reactor::source::{Direction, Done, Source, Turn};
 use crate::wait::{Place, Timer, WaitReason, wait_for};
-use socket2::Socket;
+use socket2::{SockAddr, Socket};
 use std::cell::UnsafeCell;
 use std::fmt;
 use std::future::{Future, poll_fn};
@@ -231,7 +231,7 @@ impl fmt::Debug for Port {
 }
 
 /// The address of an internet socket.
-pub(super) fn inet(addr: &socket2::SockAddr) -> io::Result<SocketAddr> {
+pub(super) fn inet(addr: &SockAddr) -> io::Result<SocketAddr> {
     addr.as_socket().ok_or_else(|| io::Error::new(io::ErrorKind::InvalidInput, "not an internet address"))
 }
 
@@ -242,6 +242,7 @@ pub(super) enum Call<'a> {
     ReadVectored(&'a mut [IoSliceMut<'a>]),
     Write(&'a [u8]),
     WriteVectored(&'a [IoSlice<'a>]),
+    SendTo(&'a [u8], SockAddr),
 }
 
 /// How an operation is tried.

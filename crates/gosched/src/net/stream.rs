@@ -156,79 +156,6 @@ macro_rules! stream_methods {
                 self.port.close()
             }
 
-            /// When reading and writing give up: both of [`set_read_deadline`](Self::set_read_deadline) and
-            /// [`set_write_deadline`](Self::set_write_deadline).
-            ///
-            /// # Errors
-            ///
-            /// Closed.
-            ///
-            /// In Go: `SetDeadline`.
-            pub fn set_deadline(&self, deadline: Option<std::time::Instant>) -> std::io::Result<()> {
-                self.set_read_deadline(deadline)?;
-                self.set_write_deadline(deadline)
-            }
-
-            /// When reading gives up, also for those who wait already; `None` for never. One of the past ends them at
-            /// once.
-            ///
-            /// # Errors
-            ///
-            /// Closed.
-            ///
-            /// In Go: `SetReadDeadline`.
-            pub fn set_read_deadline(&self, deadline: Option<std::time::Instant>) -> std::io::Result<()> {
-                self.port.set_deadline($crate::net::port::Way::Read, deadline)
-            }
-
-            /// When writing gives up, also for those who wait already; `None` for never. One of the past ends them at
-            /// once.
-            ///
-            /// # Errors
-            ///
-            /// Closed.
-            ///
-            /// In Go: `SetWriteDeadline`.
-            pub fn set_write_deadline(&self, deadline: Option<std::time::Instant>) -> std::io::Result<()> {
-                self.port.set_deadline($crate::net::port::Way::Write, deadline)
-            }
-
-            /// How long each call that reads may wait; `None` for ever. For those that begin from now on.
-            ///
-            /// # Errors
-            ///
-            /// The time is zero; closed.
-            pub fn set_read_timeout(&self, timeout: Option<std::time::Duration>) -> std::io::Result<()> {
-                self.port.set_timeout($crate::net::port::Way::Read, timeout)
-            }
-
-            /// How long each call that writes may wait; `None` for ever. For those that begin from now on.
-            ///
-            /// # Errors
-            ///
-            /// The time is zero; closed.
-            pub fn set_write_timeout(&self, timeout: Option<std::time::Duration>) -> std::io::Result<()> {
-                self.port.set_timeout($crate::net::port::Way::Write, timeout)
-            }
-
-            /// How long each call that reads may wait.
-            ///
-            /// # Errors
-            ///
-            /// Closed.
-            pub fn read_timeout(&self) -> std::io::Result<Option<std::time::Duration>> {
-                self.port.timeout($crate::net::port::Way::Read)
-            }
-
-            /// How long each call that writes may wait.
-            ///
-            /// # Errors
-            ///
-            /// Closed.
-            pub fn write_timeout(&self) -> std::io::Result<Option<std::time::Duration>> {
-                self.port.timeout($crate::net::port::Way::Write)
-            }
-
             /// The error that the socket has kept, and keeps no more.
             ///
             /// # Errors
@@ -247,6 +174,8 @@ macro_rules! stream_methods {
                 Ok(self.clone())
             }
         }
+
+        $crate::net::stream::limit_methods!($stream);
 
         impl Clone for $stream {
             fn clone(&self) -> Self {
@@ -334,4 +263,85 @@ macro_rules! stream_methods {
     };
 }
 
+/// The deadlines and time-outs of a socket, a struct with a field `port`.
+macro_rules! limit_methods {
+    ($socket:ident) => {
+        impl $socket {
+            /// When reading and writing give up: both of [`set_read_deadline`](Self::set_read_deadline) and
+            /// [`set_write_deadline`](Self::set_write_deadline).
+            ///
+            /// # Errors
+            ///
+            /// Closed.
+            ///
+            /// In Go: `SetDeadline`.
+            pub fn set_deadline(&self, deadline: Option<std::time::Instant>) -> std::io::Result<()> {
+                self.set_read_deadline(deadline)?;
+                self.set_write_deadline(deadline)
+            }
+
+            /// When reading gives up, also for those who wait already; `None` for never. One of the past ends them at
+            /// once.
+            ///
+            /// # Errors
+            ///
+            /// Closed.
+            ///
+            /// In Go: `SetReadDeadline`.
+            pub fn set_read_deadline(&self, deadline: Option<std::time::Instant>) -> std::io::Result<()> {
+                self.port.set_deadline($crate::net::port::Way::Read, deadline)
+            }
+
+            /// When writing gives up, also for those who wait already; `None` for never. One of the past ends them at
+            /// once.
+            ///
+            /// # Errors
+            ///
+            /// Closed.
+            ///
+            /// In Go: `SetWriteDeadline`.
+            pub fn set_write_deadline(&self, deadline: Option<std::time::Instant>) -> std::io::Result<()> {
+                self.port.set_deadline($crate::net::port::Way::Write, deadline)
+            }
+
+            /// How long each call that reads may wait; `None` for ever. For those that begin from now on.
+            ///
+            /// # Errors
+            ///
+            /// The time is zero; closed.
+            pub fn set_read_timeout(&self, timeout: Option<std::time::Duration>) -> std::io::Result<()> {
+                self.port.set_timeout($crate::net::port::Way::Read, timeout)
+            }
+
+            /// How long each call that writes may wait; `None` for ever. For those that begin from now on.
+            ///
+            /// # Errors
+            ///
+            /// The time is zero; closed.
+            pub fn set_write_timeout(&self, timeout: Option<std::time::Duration>) -> std::io::Result<()> {
+                self.port.set_timeout($crate::net::port::Way::Write, timeout)
+            }
+
+            /// How long each call that reads may wait.
+            ///
+            /// # Errors
+            ///
+            /// Closed.
+            pub fn read_timeout(&self) -> std::io::Result<Option<std::time::Duration>> {
+                self.port.timeout($crate::net::port::Way::Read)
+            }
+
+            /// How long each call that writes may wait.
+            ///
+            /// # Errors
+            ///
+            /// Closed.
+            pub fn write_timeout(&self) -> std::io::Result<Option<std::time::Duration>> {
+                self.port.timeout($crate::net::port::Way::Write)
+            }
+        }
+    };
+}
+
+pub(super) use limit_methods;
 pub(super) use stream_methods;

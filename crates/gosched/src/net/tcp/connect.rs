@@ -55,6 +55,7 @@ impl Connect {
     pub(super) fn new(target: io::Result<Target>) -> Self {
         let inner = Box::pin(async move {
             match target? {
+                Target::One(addr) => attempt(addr).await,
                 Target::Addrs(addrs) => race(addrs).await,
                 name @ Target::Name(..) => {
                     let lookup: Lookup = look_up(name);
