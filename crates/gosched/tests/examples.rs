@@ -103,3 +103,31 @@ fn single_flight() {
         .collect();
     assert!(matches!(made[..], [first, second] if first < 5 && second - first < 5), "{made:?}");
 }
+
+#[test]
+fn echo() {
+    let lines = output("echo");
+    assert_eq!(lines.len(), 2);
+    assert_eq!(lines[0], "100 clients, 5000 round trips, 134500 bytes each way: all came back");
+    assert!(lines[1].contains("round trips per second"), "{lines:?}");
+}
+
+#[test]
+fn chat() {
+    let expected = [
+        "Ann hears: * Ann has come",
+        "Bob hears: * Bob has come",
+        "Ann hears: * Bob has come",
+        "Ann hears: Ann: hello, Bob",
+        "Bob hears: Ann: hello, Bob",
+        "Ann hears: * Eve has come",
+        "Bob hears: * Eve has come",
+        "Eve hears: * Eve has come",
+        "Ann hears: Bob: hello, all",
+        "Bob hears: Bob: hello, all",
+        "Eve hears: Bob: hello, all",
+        "Bob hears: * Ann has left",
+        "Eve hears: * Ann has left",
+    ];
+    assert_eq!(output("chat"), expected);
+}

@@ -14,6 +14,7 @@
 //! * [`crew`]: who is on duty, and who stands in for a worker that is stuck; [`monitor`]: the thread that notices;
 //!   [`stall`]: who keeps others waiting.
 //! * [`deadlock`]: whether all goroutines wait for each other; [`circles`]: whether some do.
+//! * [`reactor`]: waiting for descriptors, which is what a worker does that sleeps.
 //! * [`execute`]: running a goroutine on a fiber, and its end.
 //! * [`shutdown`]: stopping, and what becomes of goroutines that have not ended.
 
@@ -28,6 +29,8 @@ pub(crate) mod execute;
 pub(crate) mod idle;
 #[cfg(not(loom))]
 pub(crate) mod monitor;
+#[cfg(not(loom))]
+pub(crate) mod reactor;
 #[cfg(not(loom))]
 pub(crate) mod remote;
 #[cfg(not(loom))]

@@ -14,6 +14,7 @@
 use super::circles::Circles;
 use super::crew::Replaced;
 use super::deadlock::Lookout;
+use super::reactor;
 use super::shared::Shared;
 use super::stall::{Stalls, Watch};
 use crate::fiber::coro::Backend;
@@ -101,6 +102,25 @@ pub(super) fn is_thread(number: u32) -> bool {
     NUMBER.get() == Some(&number)
 }
 
+/// Whether a runtime is alive.
+pub(super) fn has_runtime() -> bool {
+    !lock(&WATCHED).is_empty()
+}
+
+/// Calls a worker that sleeps, of whatever runtime, to sleep in the reactor's poll. False if there is no runtime; if all
+/// workers are awake nobody is called, since they will look by themselves.
+pub(super) fn call_to_poll() -> bool {
+    let watched = lock(&WATCHED);
+    let mut alive = false;
+    for shared in watched.iter().filter_map(|watched| watched.shared.upgrade()) {
+        alive = true;
+        if shared.call_to_poll() {
+            break;
+        }
+    }
+    alive
+}
+
 /// A worker is awake: so the monitor must be.
 #[inline]
 pub(super) fn stir() {
@@ -121,12 +141,13 @@ fn wake() {
 fn serve() -> ThreadFate {
     let _ = THREAD.set(std::thread::current());
     let _ = NUMBER.set(threads::os_id());
-    let (mut quiet, mut short) = (0, 0);
+    let (mut quiet, mut short, mut polls) = (0, 0, 0);
     let mut watch = Watch::new();
     let (mut lookout, mut circles) = (Lookout::new(), Circles::new());
     loop {
         let look = look_at_all(&mut watch, false);
-        quiet = if look.awake { 0 } else { quiet + 1 };
+        let needed = reactor::supervise(&mut polls);
+        quiet = if look.awake || needed { 0 } else { quiet + 1 };
         short = if look.replaced { SHORT_LOOKS } else { short.saturating_sub(1) };
         let _ = (lookout.look(look.ticks), circles.look());
         if quiet < QUIET {
@@ -135,7 +156,7 @@ fn serve() -> ThreadFate {
         }
         ASLEEP.store(true, Ordering::SeqCst);
         fence(Ordering::SeqCst);
-        if look_at_all(&mut watch, true).awake {
+        if look_at_all(&mut watch, true).awake || reactor::is_neglected() {
             ASLEEP.store(false, Ordering::SeqCst);
         }
         while ASLEEP.load(Ordering::SeqCst) {

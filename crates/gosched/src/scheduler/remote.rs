@@ -7,7 +7,7 @@ use crate::sys::global::{Mutex, OnceLock, lock};
 use crate::task::{Context, Task, TaskRef};
 use crossbeam_utils::CachePadded;
 use std::ops::Index;
-use std::sync::atomic::{AtomicPtr, AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use std::thread::Thread;
 
 /// What the others may touch of a worker.
@@ -28,6 +28,8 @@ pub(crate) struct Remote {
     pub(super) finished: AtomicU64,
     /// Started stackful goroutines that have not ended here. Written by the worker alone.
     pub(crate) homes: AtomicUsize,
+    /// It sleeps in the reactor's poll, or is about to: see [`super::reactor`].
+    pub(super) in_poll: AtomicBool,
     thread: OnceLock<(Thread, u32)>,
     /// While its thread serves the runtime.
     pub(super) serving: Mutex<Option<Serving>>,
@@ -45,6 +47,7 @@ impl Remote {
             created: AtomicU64::new(0),
             finished: AtomicU64::new(0),
             homes: AtomicUsize::new(0),
+            in_poll: AtomicBool::new(false),
             thread: OnceLock::new(),
             serving: Mutex::new(None),
         }
@@ -87,7 +90,11 @@ impl Remote {
         self.thread.get().map(|(_, id)| *id)
     }
 
+    /// After its sleep state was changed.
     pub(crate) fn unpark(&self) {
+        if self.in_poll.load(Ordering::SeqCst) {
+            return super::reactor::wake_poller();
+        }
         // Not set yet: the worker has not parked either, and its first look at its queues is still to come.
         if let Some((thread, _)) = self.thread.get() {
             thread.unpark();

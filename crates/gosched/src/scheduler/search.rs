@@ -6,6 +6,7 @@
 
 use super::idle::Left;
 use super::monitor;
+use super::reactor;
 use super::remote::Remote;
 use super::worker::Worker;
 use crate::clock::{NEVER, coarse, real_now, to_instant, to_nanos};
@@ -56,12 +57,15 @@ impl Worker {
         loop {
             self.relieve();
             if self.shared.closing.load(Ordering::SeqCst) {
+                // They may be others'.
+                self.wake_ready();
                 if searching {
                     let _ = self.shared.idle.end_search();
                 }
                 return None;
             }
             if !self.is_on_duty() {
+                self.wake_ready();
                 let was_searching = std::mem::take(&mut searching);
                 if was_searching {
                     // Called to search by somebody who did not know.
@@ -111,9 +115,9 @@ impl Worker {
         let mut short = false;
         for round in 0..rounds {
             // Now and then only, and it is no reason to spin longer: whoever spins waits for a partner's answer. When the
-            // next timer is due is known, and one can sleep until then.
+            // next timer is due is known, and one can sleep until then; one can also sleep until a socket is ready.
             if round % 16 == 0
-                && self.fire_timers()
+                && (self.fire_timers() | (round == 0 && (self.wake_ready() || self.glance())))
                 && let Some(task) = self.look()
             {
                 return Search::Due(task);
@@ -266,7 +270,7 @@ impl Worker {
         if !self.must_stay_awake(nap) {
             self.trim();
             let since = real_now();
-            self.park_until(self.wake_up_time(nap, until), index);
+            self.park_or_poll(self.wake_up_time(nap, until), index);
             coarse::refresh();
             if !self.remote().inbox.seems_empty() && since.elapsed() < SHORT_SLEEP {
                 self.slept_too_soon();
@@ -297,6 +301,34 @@ impl Worker {
         self.nap.set((doublings + 1).min(NAP_DOUBLINGS));
         let end = real_now() + NAP * (1 << doublings);
         Some(due.map_or(end, |due| due.min(end)))
+    }
+
+    /// Parks, or polls for sockets if there are some and nobody else does.
+    fn park_or_poll(&self, until: Option<Instant>, index: u32) {
+        let Some(reactor) = reactor::active() else { return self.park_until(until, index) };
+        while self.shared.idle.stays(index) {
+            let left = until.map(|until| until.saturating_duration_since(real_now()));
+            if left.is_some_and(|left| left.is_zero()) {
+                return;
+            }
+            if !reactor.sit_down() {
+                return self.park_until(until, index);
+            }
+            let mut ready = self.ready.take();
+            // Who wakes us looks at this after it has changed what we look at after this.
+            self.remote().in_poll.store(true, Ordering::SeqCst);
+            if self.shared.idle.stays(index) {
+                reactor.sleep(left, &mut ready);
+            } else {
+                reactor.stand_up();
+            }
+            self.remote().in_poll.store(false, Ordering::SeqCst);
+            let any = !ready.is_empty();
+            self.ready.set(ready);
+            if any {
+                return;
+            }
+        }
     }
 
     pub(super) fn park_until(&self, until: Option<Instant>, index: u32) {

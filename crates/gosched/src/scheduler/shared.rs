@@ -136,6 +136,15 @@ impl Shared {
         }
     }
 
+    /// Wakes a sleeper that is to sleep in the reactor's poll next. False if none sleeps.
+    pub(super) fn call_to_poll(&self) -> bool {
+        let called = self.idle.choose();
+        if let Some(index) = called {
+            self.remotes[index as usize].unpark();
+        }
+        called.is_some()
+    }
+
     /// Whether some queue holds work that anybody may take.
     pub(super) fn has_movable(&self) -> bool {
         // The slot first: a task that is displaced from it goes to the ring.

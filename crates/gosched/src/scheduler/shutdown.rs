@@ -20,6 +20,7 @@
 //! looks at a parked task ([`TaskRef::inspect`]) and puts it back. A runtime that does
 //! not settle in time is never freed.
 
+use super::reactor;
 use super::shared::Shared;
 use super::worker::Worker;
 use crate::clock::real_now;
@@ -134,6 +135,8 @@ impl Shared {
             }
         }
         self.end_all();
+        // One of our workers may have polled for others.
+        reactor::ensure_polled();
     }
 
     /// Nothing refers to this memory but what holds an `Arc`.

@@ -1,5 +1,6 @@
 //! The worker: its queues, and which goroutine it runs next.
 
+use super::reactor::{self, Reactor};
 use super::remote::Remote;
 use super::shared::Shared;
 use crate::clock::{NEVER, coarse, real_now, to_nanos};
@@ -68,6 +69,8 @@ pub(crate) struct Worker {
     pub(super) ignored: Cell<u32>,
     /// Scratch space for timers that are due.
     due: Cell<Vec<Waker>>,
+    /// Whose sockets became ready while the worker slept: to be woken before anything else.
+    pub(super) ready: Cell<Vec<Waker>>,
 }
 
 impl Worker {
@@ -92,6 +95,7 @@ impl Worker {
             distrust: Cell::new(0),
             ignored: Cell::new(0),
             due: Cell::new(Vec::new()),
+            ready: Cell::new(Vec::new()),
             shared,
         })
     }
@@ -232,6 +236,9 @@ impl Worker {
         self.fair_in.set(FAIR_TICK);
         coarse::refresh();
         self.fire_timers();
+        if reactor::active().is_some_and(Reactor::is_due) {
+            self.glance();
+        }
         // One of a batch (Go: one of the queue): goroutines that were made one after the other often talk to each
         // other. Taken one by one by several workers in turn they would all be parted.
         let (shared, batch) = (&self.shared, &self.remote().batch);
@@ -348,6 +355,26 @@ impl Worker {
             shared.watch.pause(to_nanos(now) + TIMER_PAUSE);
         }
         count > 0
+    }
+
+    /// Wakes those whose sockets are ready, if nobody else polls; true if there was any.
+    #[cold]
+    pub(super) fn glance(&self) -> bool {
+        let Some(reactor) = reactor::active() else { return false };
+        let mut woken = self.due.take();
+        reactor.glance(&mut woken);
+        let any = reactor::wake_all(&mut woken);
+        self.due.set(woken);
+        any
+    }
+
+    /// Wakes those whose sockets became ready while the worker slept; true if there was any.
+    #[inline]
+    pub(super) fn wake_ready(&self) -> bool {
+        let mut woken = self.ready.take();
+        let any = reactor::wake_all(&mut woken);
+        self.ready.set(woken);
+        any
     }
 
     /// A pseudo-random number, for the order of victims (xorshift).

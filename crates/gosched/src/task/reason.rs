@@ -65,6 +65,8 @@ pub enum WaitReason {
     Blocking,
     /// The children of a scope.
     Scope,
+    /// A socket: until it can be read, or written.
+    IoWait,
 }
 
 /// What a goroutine does.
@@ -103,7 +105,7 @@ impl fmt::Display for GoroutineState {
 }
 
 /// The reasons by their number, with their texts.
-const ALL: [(WaitReason, &str); 22] = [
+const ALL: [(WaitReason, &str); 23] = [
     (WaitReason::Future, "future"),
     (WaitReason::ChanSend, "chan send"),
     (WaitReason::ChanReceive, "chan receive"),
@@ -126,6 +128,7 @@ const ALL: [(WaitReason, &str); 22] = [
     (WaitReason::Join, "join"),
     (WaitReason::Blocking, "blocking call"),
     (WaitReason::Scope, "scope"),
+    (WaitReason::IoWait, "IO wait"),
 ];
 
 impl WaitReason {
@@ -151,6 +154,6 @@ mod tests {
         for (at, (reason, text)) in ALL.iter().enumerate() {
             assert_eq!((*reason as usize, reason.to_string().as_str()), (at, *text));
         }
-        assert_eq!(WaitReason::Scope as usize + 1, ALL.len(), "the last one is in the list");
+        assert_eq!(WaitReason::IoWait as usize + 1, ALL.len(), "the last one is in the list");
     }
 }

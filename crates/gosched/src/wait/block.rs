@@ -184,6 +184,12 @@ pub(crate) fn lean_spot<'a>() -> Option<Spot<'a>> {
     suspendable().filter(|spot| spot.task.depth.get() == 0)
 }
 
+/// Whether a blocking call here and now would suspend a goroutine, so that its worker goes on.
+#[inline]
+pub(crate) fn is_suspendable() -> bool {
+    suspendable().is_some()
+}
+
 impl Spot<'_> {
     /// The goroutine's waker.
     #[inline]

@@ -41,6 +41,8 @@ pub(crate) mod waiter;
 pub use crate::task::reason::WaitReason;
 #[cfg(loom)]
 pub(crate) use block::Timer;
+#[cfg(not(loom))]
+pub(crate) use block::is_suspendable;
 pub use block::wait;
 pub(crate) use block::{At, Spot, lean_spot, wait_deadline, wait_for};
 #[cfg(not(loom))]
