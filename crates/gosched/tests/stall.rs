@@ -512,3 +512,27 @@ fn G29_the_environment_sets_the_time_and_the_program_has_the_last_word() {
     assert_eq!(text.matches("has not come back to the scheduler").count(), 1, "{text}");
     assert!(text.contains("of runtime \"loud\""), "{text}");
 }
+
+#[test]
+fn G06_the_destructor_of_a_hook_may_panic() {
+    struct Dies;
+    impl Drop for Dies {
+        fn drop(&mut self) {
+            if !thread::panicking() {
+                resume_unwind(Box::new("boom"));
+            }
+        }
+    }
+    bounded(|| {
+        let dies = Dies;
+        let hook = move |_: &StallReport| {
+            let _ = &dies;
+        };
+        let runtime = one_worker().on_stall(hook).build().unwrap();
+        let handle = runtime.handle();
+        assert_eq!(runtime.run(|| go(|| 1).join().unwrap()), 1);
+        drop(runtime);
+        drop(handle);
+        assert_eq!(go(|| 1).join().unwrap(), 1);
+    });
+}

@@ -6,12 +6,14 @@ use super::state::{Put, State, Take};
 use super::word::{Snapshot, Word};
 use crate::sys::lock::{RawSpin, Spin, SpinGuard};
 use crate::sys::prim::{AtomicBool, AtomicUsize, Ordering};
+use crate::sys::threads::discard_payload;
 use crate::wait::queue::WaitQueue;
 use crate::wait::selectable::End;
 use crate::wait::waiter::Wakes;
 use std::any::Any;
 use std::collections::VecDeque;
 use std::mem::ManuallyDrop;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::ptr::NonNull;
 use std::task::Waker;
 
@@ -305,7 +307,7 @@ impl<T> Chan<T> {
         };
         self.close();
         if let Some(late) = late {
-            crate::sys::threads::discard_payload(late);
+            discard_payload(late);
         }
     }
 
@@ -316,7 +318,7 @@ impl<T> Chan<T> {
         if self.failed.load(Ordering::Acquire) && !std::thread::panicking() {
             let failure = self.failure.lock().take();
             if let Some(payload) = failure {
-                std::panic::resume_unwind(payload);
+                resume_unwind(payload);
             }
         }
     }
@@ -328,13 +330,8 @@ impl<T> Chan<T> {
 
     /// Nobody receives any more: senders are woken, what is buffered is dropped.
     fn abandon(&self) {
-        // Users' values, users' destructors: after the unlock. If one panics, those behind it are leaked rather
-        // than dropped while unwinding, where a second panic would abort.
-        let mut orphans = self.release_after(|state| ManuallyDrop::new(state.abandon()));
-        while let Some(value) = orphans.pop_front() {
-            drop(value);
-        }
-        drop(ManuallyDrop::into_inner(orphans));
+        // Users' values, users' destructors: after the unlock.
+        drop_each(self.release_after(|state| ManuallyDrop::new(state.abandon())));
     }
 
     /// Looks at the state under the lock; for tests.
@@ -424,6 +421,29 @@ impl<T> Drop for Chan<T> {
                 payload,
             );
         }
+    }
+}
+
+/// Drops all values, also those behind one whose destructor panics; then raises the first such panic, unless the thread
+/// unwinds already: a second one would abort. (Dropping the queue as a whole would abort at the second bad value.)
+fn drop_each<T>(mut values: ManuallyDrop<VecDeque<T>>) {
+    let mut first = None;
+    // The values are gone when their destructors have begun, whatever becomes of these.
+    while let Err(payload) = catch_unwind(AssertUnwindSafe(|| {
+        while let Some(value) = values.pop_front() {
+            drop(value);
+        }
+    })) {
+        match first {
+            None => first = Some(payload),
+            Some(_) => discard_payload(payload),
+        }
+    }
+    drop(ManuallyDrop::into_inner(values));
+    match first {
+        Some(payload) if std::thread::panicking() => discard_payload(payload),
+        Some(payload) => resume_unwind(payload),
+        None => {}
     }
 }
 

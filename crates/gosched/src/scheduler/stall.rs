@@ -188,12 +188,14 @@ impl Shared {
         let culprit = GoroutineInfo::of_running(peek, &self.config.name)?;
         // With a thread for each goroutine the worker's own only waits.
         let asked = (self.config.backend == Backend::Stacks).then_some(worker);
-        // SAFETY: the worker serves until we let go of the lock: its thread does not end, and the context is its own.
-        let interrupted =
-            asked.and_then(|asked| unsafe { unwind::interrupt(asked.os_thread, asked.context) });
-        let interrupted = interrupted.filter(|interrupted| interrupted.task == task);
+        // SAFETY: the worker serves until we let go of the lock: its thread does not end, and the rest is its own.
+        let interrupted = asked
+            .and_then(|asked| unsafe { unwind::interrupt(asked.os_thread, asked.context, &remote.tick) });
+        let interrupted = interrupted.filter(|at| at.task == task && at.tick == tick);
         drop(serving);
-        let is_same = peek.state == GoroutineState::Running && remote.tick.load(Ordering::Relaxed) == tick;
+        // If it was interrupted at that tick, it was running before that; it may be back by now.
+        let is_same = interrupted.is_some()
+            || (peek.state == GoroutineState::Running && remote.tick.load(Ordering::Relaxed) == tick);
         is_same.then_some((culprit, interrupted))
     }
 }

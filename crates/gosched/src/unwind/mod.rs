@@ -31,6 +31,7 @@ use none as native;
 use crate::task::{Context, TaskRef};
 pub(crate) use native::Interrupted;
 use std::sync::Arc;
+use std::sync::atomic::AtomicU32;
 
 /// Frames shown at either end of a long backtrace, as Go does.
 pub(crate) const SHOWN: usize = 50;
@@ -162,10 +163,15 @@ pub(crate) fn frames(task: TaskRef, id: u64) -> Option<Trace> {
 ///
 /// # Safety
 ///
-/// `os_thread` is a thread that does not end meanwhile, and `context` its worker's.
-pub(crate) unsafe fn interrupt(os_thread: u32, context: *const Context) -> Option<Interrupted> {
+/// `os_thread` is a thread that does not end meanwhile; `context` is its worker's, and `tick` the count of goroutines that it has
+/// taken up.
+pub(crate) unsafe fn interrupt(
+    os_thread: u32,
+    context: *const Context,
+    tick: *const AtomicU32,
+) -> Option<Interrupted> {
     // SAFETY: by the caller's promise.
-    unsafe { native::interrupt(os_thread, context) }
+    unsafe { native::interrupt(os_thread, context, tick) }
 }
 
 /// Names the calls of a trace. Slow for addresses it has not seen: it reads the program's debug information.

@@ -3,6 +3,7 @@
 use super::{Frame, Trace};
 use crate::task::{Context, TaskRef};
 use std::sync::Arc;
+use std::sync::atomic::AtomicU32;
 
 pub(super) fn look<R>(task: TaskRef, id: u64, header: impl FnOnce() -> R) -> Option<(R, Option<Trace>)> {
     Some((task.inspect(id, header)?, None))
@@ -20,6 +21,7 @@ pub(super) fn own() -> Option<Trace> {
 #[derive(Debug)]
 pub(crate) struct Interrupted {
     pub(crate) task: TaskRef,
+    pub(crate) tick: u32,
     never: std::convert::Infallible,
 }
 
@@ -32,7 +34,11 @@ impl Interrupted {
 /// # Safety
 ///
 /// None needed here.
-pub(super) unsafe fn interrupt(_os_thread: u32, _context: *const Context) -> Option<Interrupted> {
+pub(super) unsafe fn interrupt(
+    _os_thread: u32,
+    _context: *const Context,
+    _tick: *const AtomicU32,
+) -> Option<Interrupted> {
     None
 }
 

@@ -38,8 +38,8 @@ fn result(output: &Output) -> (Option<i32>, String) {
     (output.status.code(), common::stderr(output))
 }
 
-/// What a dump says of which goroutine, with ids in the order of their appearance, lines of the source as `N`, and without
-/// frames.
+/// What a dump says of which goroutine, with ids in the order of their appearance, lines of the source as `N`, and of its
+/// calls the innermost.
 fn masked(text: &str) -> String {
     let mut ids = HashMap::new();
     let mut known = |id: &str| {
@@ -49,6 +49,8 @@ fn masked(text: &str) -> String {
     };
     let mut masked = Vec::new();
     let mut is_place = false;
+    // Of a goroutine with a stack its innermost call is where it waits.
+    let mut is_innermost = false;
     for line in text.lines() {
         let is_head = |line: &str| line.starts_with("goroutine ") && line.ends_with("]:");
         if is_place {
@@ -58,6 +60,7 @@ fn masked(text: &str) -> String {
         } else if is_head(line) {
             let words: Vec<&str> = line.splitn(3, ' ').collect();
             masked.push(format!("goroutine {} {}", known(words[1]), words[2]));
+            is_innermost = true;
         } else if let Some((by, id)) = line.rsplit_once(" in goroutine ")
             && line.starts_with("created by ")
         {
@@ -66,6 +69,11 @@ fn masked(text: &str) -> String {
         } else if line == "waits at" || line.starts_with("main of ") || line.starts_with("created by ") {
             masked.push(line.to_owned());
             is_place = true;
+        } else if line.ends_with("(...)") {
+            if std::mem::take(&mut is_innermost) {
+                masked.push("waits at".to_owned());
+                is_place = true;
+            }
         } else if !line.starts_with('\t') && !line.contains("::") && !line.ends_with(')') {
             masked.push(line.to_owned());
         }

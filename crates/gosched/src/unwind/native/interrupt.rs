@@ -26,7 +26,7 @@
 use super::copy::{MOST_WORDS, StackCopy, WORD};
 use super::{probe, walk};
 use crate::fiber::saved::Saved;
-use crate::sys::global::{AtomicPtr, AtomicUsize, Mutex, Once, OnceLock, Ordering, lock};
+use crate::sys::global::{AtomicPtr, AtomicU32, AtomicUsize, Mutex, Once, OnceLock, Ordering, lock};
 use crate::task::{Context, TaskRef};
 use crate::unwind::Trace;
 use libc::{c_int, c_void, siginfo_t};
@@ -51,6 +51,7 @@ static STATE: AtomicUsize = AtomicUsize::new(FREE);
 /// The values of our signals are addresses in here, which nobody else sends: the offset is the request's number.
 static NUMBERS: [u8; 1 << 10] = [0; 1 << 10];
 static CONTEXT: AtomicPtr<Context> = AtomicPtr::new(ptr::null_mut());
+static TICK: AtomicPtr<AtomicU32> = AtomicPtr::new(ptr::null_mut());
 static ANSWER: Answer = Answer(UnsafeCell::new(Captured::NOTHING));
 /// What there was before us.
 static PREVIOUS: OnceLock<libc::sigaction> = OnceLock::new();
@@ -68,6 +69,7 @@ unsafe impl Sync for Answer {}
 #[derive(Clone, Copy)]
 struct Captured {
     task: Option<TaskRef>,
+    tick: u32,
     saved: Saved,
     link: usize,
     /// How many words it has copied.
@@ -76,15 +78,19 @@ struct Captured {
 
 impl Captured {
     const NOTHING: Self =
-        Self { task: None, saved: Saved { ip: 0, sp: 0, fp: 0, top: 0 }, link: 0, count: 0 };
+        Self { task: None, tick: 0, saved: Saved { ip: 0, sp: 0, fp: 0, top: 0 }, link: 0, count: 0 };
 }
 
 /// See [`crate::unwind::interrupt`].
 ///
 /// # Safety
 ///
-/// `os_thread` is a thread that does not end meanwhile, and `context` its worker's.
-pub(in crate::unwind) unsafe fn interrupt(os_thread: u32, context: *const Context) -> Option<Interrupted> {
+/// `os_thread` is a thread that does not end meanwhile; `context` and `tick` are its worker's.
+pub(in crate::unwind) unsafe fn interrupt(
+    os_thread: u32,
+    context: *const Context,
+    tick: *const AtomicU32,
+) -> Option<Interrupted> {
     if !probe::works() {
         return None;
     }
@@ -101,6 +107,7 @@ pub(in crate::unwind) unsafe fn interrupt(os_thread: u32, context: *const Contex
     *asked += 1;
     let number = *asked % NUMBERS.len();
     CONTEXT.store(context.cast_mut(), Ordering::Relaxed);
+    TICK.store(tick.cast_mut(), Ordering::Relaxed);
     // Release: the handler sees all that was stored before.
     STATE.store(number * PHASES + ASKED, Ordering::Release);
     if send(os_thread, number).is_err() || !is_answered(number) {
@@ -113,13 +120,15 @@ pub(in crate::unwind) unsafe fn interrupt(os_thread: u32, context: *const Contex
     let copied = (0..captured.count).map(|i| unsafe { words.add(i).read() });
     let copy = StackCopy::of_running(captured.saved, captured.link, copied);
     STATE.store(FREE, Ordering::Relaxed);
-    Some(Interrupted { task: captured.task?, copy })
+    Some(Interrupted { task: captured.task?, tick: captured.tick, copy })
 }
 
 /// What a goroutine stood on a moment ago.
 #[derive(Debug)]
 pub(crate) struct Interrupted {
     pub(crate) task: TaskRef,
+    /// The worker's count of goroutines taken up, then.
+    pub(crate) tick: u32,
     copy: StackCopy,
 }
 
@@ -231,6 +240,8 @@ unsafe fn answer(number: usize, interrupted: &libc::ucontext_t) {
     // SAFETY: the asker has promised that the context is this thread's worker's, which is alive. Its cells are words
     // that only this thread writes: what we read was written whole.
     let (task, fiber) = unsafe { (*CONTEXT.load(Ordering::Relaxed)).running() };
+    // SAFETY: that worker's too.
+    let tick = unsafe { (*TICK.load(Ordering::Relaxed)).load(Ordering::Relaxed) };
     let bounds = fiber.filter(|_| task.is_some()).and_then(|fiber| fiber.bounds());
     let mut count = 0;
     // On another stack a user's own coroutine runs.
@@ -248,7 +259,7 @@ unsafe fn answer(number: usize, interrupted: &libc::ucontext_t) {
         saved.top = saved.sp.wrapping_add(1 << 16);
     }
     // SAFETY: ours from TAKEN to DONE.
-    unsafe { *ANSWER.0.get() = Captured { task, saved, link, count } };
+    unsafe { *ANSWER.0.get() = Captured { task, tick, saved, link, count } };
     STATE.store(number * PHASES + DONE, Ordering::Release);
 }
 
