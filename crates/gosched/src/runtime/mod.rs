@@ -126,6 +126,7 @@ impl Runtime {
     ///
     /// A deadlock is found within 100 ms after the last goroutine has fallen asleep: see the function [`run`](crate::run()) for what one
     /// is. Everybody who waits in `try_run` then is told.
+    /// Under the standard test harness, whose threads could do anything, there is only the warning.
     ///
     /// # Errors
     ///

@@ -81,26 +81,25 @@ fn in_time() {
 }
 
 fn everybody() {
-    let others: Vec<_> = (0..2)
-        .map(|_| thread::spawn(|| runtime(1).try_run(|| never::<u8>().recv().is_ok()).unwrap_err()))
-        .collect();
+    // All threads sleep in the library, else they would be some that can still do something.
+    let (tell, told) = bounded(2);
+    for _ in 0..2 {
+        let tell = tell.clone();
+        drop(thread::spawn(move || {
+            let deadlock = runtime(1).try_run(|| never::<u8>().recv().is_ok()).unwrap_err();
+            tell.send(deadlock).unwrap();
+        }));
+    }
     // This one would end the process.
     let (tx, rx) = bounded::<u8>(0);
     let waits = go(move || rx.recv());
-    // Sleeps in the library, else it would be one who can still do something.
-    let main = thread::spawn(move || waits.join().unwrap());
-    let (done, all_done) = bounded(0);
-    drop(thread::spawn(move || {
-        gosched::debug::ignore_thread();
-        for other in others {
-            let deadlock = other.join().unwrap();
-            assert!(deadlock.goroutines.len() >= 3, "{deadlock}");
-        }
-        done.send(()).unwrap();
-    }));
-    all_done.recv().unwrap();
+    let joins = thread::spawn(move || waits.join().unwrap());
+    for _ in 0..2 {
+        let deadlock: Deadlock = told.recv().unwrap();
+        assert_eq!(deadlock.goroutines.len(), 3, "{deadlock}");
+    }
     tx.send(1).unwrap();
-    assert_eq!(main.join().unwrap(), Ok(1));
+    assert_eq!(joins.join().unwrap(), Ok(1));
 }
 
 fn goexit_as_data() {
