@@ -5,10 +5,11 @@
 //! at a moment while the list was made.
 //!
 //! * [`info`]: one goroutine. * [`group`]: many that do the same. * [`stack`]: where they are. * [`text`]: all three as Go
-//!   prints them. * [`runtimes`]: the runtimes' names.
+//!   prints them. * [`metrics`]: counters. * [`runtimes`]: which there are.
 
 mod group;
 mod info;
+mod metrics;
 pub(crate) mod runtimes;
 mod stack;
 #[cfg(test)]
@@ -19,5 +20,7 @@ pub use group::GoroutineGroup;
 pub(crate) use group::groups;
 pub use info::GoroutineInfo;
 pub(crate) use info::goroutines;
+pub use metrics::{Histogram, Metrics, RuntimeMetrics};
+pub(crate) use metrics::{metrics, of_runtime};
 pub use stack::Stack;
 pub(crate) use text::write;

@@ -20,7 +20,7 @@
 //! goroutines. They end with the runtime.
 
 use super::monitor;
-use super::shared::Shared;
+use super::shared::{Shared, bump};
 use super::worker::Worker;
 use crate::sys::global::lock;
 use crate::sys::threads;
@@ -29,7 +29,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 pub(super) const ON: u8 = 0;
-const LENT: u8 = 1;
+pub(super) const LENT: u8 = 1;
 const OFF: u8 = 2;
 
 /// What the lock protects.
@@ -100,6 +100,7 @@ impl Shared {
         match self.stand_in(&mut crew) {
             Ok(()) => {
                 remote.duty.store(LENT, Ordering::SeqCst);
+                bump(&remote.counts.lent);
                 crew.on -= 1;
                 self.ring(index);
                 true

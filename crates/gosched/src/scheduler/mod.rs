@@ -12,9 +12,12 @@
 //! * [`idle`]: the protocol of searchers and sleepers, with its proof sketch.
 //! * [`watch`]: who of the sleepers looks after the timers.
 //! * [`crew`]: who is on duty, and who stands in for a worker that is stuck; [`monitor`]: the thread that notices.
+//! * [`counts`]: what workers count, and how long goroutines wait for their turn.
 //! * [`execute`]: running a goroutine on a fiber, and its end.
 //! * [`shutdown`]: stopping, and what becomes of goroutines that have not ended.
 
+#[cfg(not(loom))]
+mod counts;
 #[cfg(not(loom))]
 pub(crate) mod crew;
 #[cfg(not(loom))]

@@ -1,5 +1,6 @@
 //! A worker as the others see it.
 
+use super::counts::Counts;
 use crate::queue::batch::Batch;
 use crate::queue::inbox::Inbox;
 use crate::queue::ring::Ring;
@@ -29,6 +30,7 @@ pub(crate) struct Remote {
     /// Started stackful goroutines that have not ended here. Written by the worker alone.
     pub(crate) homes: AtomicUsize,
     thread: OnceLock<(Thread, u32)>,
+    pub(super) counts: Counts,
 }
 
 impl Remote {
@@ -44,6 +46,7 @@ impl Remote {
             finished: AtomicU64::new(0),
             homes: AtomicUsize::new(0),
             thread: OnceLock::new(),
+            counts: Counts::new(),
         }
     }
 
@@ -72,6 +75,11 @@ impl Remote {
     #[inline]
     pub(super) fn is_on_duty(&self) -> bool {
         self.duty.load(Ordering::SeqCst) == super::crew::ON
+    }
+
+    /// Stuck, and its place is taken.
+    pub(super) fn is_lent(&self) -> bool {
+        self.duty.load(Ordering::Relaxed) == super::crew::LENT
     }
 
     /// The thread's number, as the system knows it. `None` before it has started.

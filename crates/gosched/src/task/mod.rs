@@ -21,6 +21,7 @@
 #[cfg(not(loom))]
 pub(crate) mod body;
 #[cfg(not(loom))]
+pub(crate) mod counters;
 pub(crate) mod current;
 #[cfg(not(loom))]
 pub(crate) mod extra;
