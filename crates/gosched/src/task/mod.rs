@@ -22,6 +22,7 @@
 pub(crate) mod body;
 #[cfg(not(loom))]
 pub(crate) mod counters;
+#[cfg(not(loom))]
 pub(crate) mod current;
 #[cfg(not(loom))]
 pub(crate) mod extra;
