@@ -155,7 +155,7 @@ impl State {
     }
 
     /// The owner, who is about to queue the task, wants to know when it is taken up.
-    #[cfg(not(loom))]
+    #[cfg(any(test, not(loom)))]
     pub(crate) fn set_timed(&self) {
         // A read-modify-write, since wakers write too; relaxed, since the queue carries it to the next owner.
         self.0.fetch_or(TIMED, Ordering::Relaxed);
@@ -291,6 +291,22 @@ mod tests {
     }
 
     #[test]
+    fn a_mark_is_found_once_by_whoever_takes_the_task_up() {
+        let state = State::closed();
+        state.open();
+        state.set_timed();
+        assert_eq!(state.seen(), Seen::Owned);
+        assert_eq!(state.wake(), Woken::Nothing, "it is queued already");
+        assert!(state.begin());
+        assert!(!state.begin());
+        assert_eq!(state.park(), Parked::Idle);
+        assert_eq!(state.wake(), Woken::Schedule);
+        state.set_timed();
+        assert!(state.begin());
+        assert_eq!(state.park(), Parked::Idle, "the mark does not keep it from parking");
+    }
+
+    #[test]
     fn closed_tasks_ignore_wakes_even_many() {
         let state = State::closed();
         state.open();
@@ -341,6 +357,52 @@ mod loom_tests {
                     queued.fetch_sub(1, AcqRel);
                 }
                 state.begin();
+                if news[0].load(Relaxed) && news[1].load(Relaxed) {
+                    break;
+                }
+                owned = state.park() == Parked::Notified;
+            }
+            state.close();
+            for waker in wakers {
+                waker.join().unwrap();
+            }
+            assert_eq!(queued.load(Acquire), 0);
+        });
+    }
+
+    /// Whoever queues the task marks it, while another waker comes: the mark is found once for each time that it was
+    /// queued, and no wake is lost to it.
+    #[test]
+    fn loom_a_mark_is_found_and_loses_no_wake() {
+        loom::model(|| {
+            let state = Arc::new(State::closed());
+            let news = Arc::new([AtomicBool::new(false), AtomicBool::new(false)]);
+            let queued = Arc::new(AtomicUsize::new(0));
+            state.open();
+            assert_eq!(state.park(), Parked::Idle);
+            let wakers: Vec<_> = (0..2)
+                .map(|i| {
+                    let (state, news, queued) = (state.clone(), news.clone(), queued.clone());
+                    loom::thread::spawn(move || {
+                        news[i].store(true, Relaxed);
+                        if state.wake() == Woken::Schedule {
+                            state.set_timed();
+                            queued.fetch_add(1, AcqRel);
+                        }
+                    })
+                })
+                .collect();
+            let mut owned = false;
+            loop {
+                let taken = !owned;
+                if taken {
+                    if queued.load(Acquire) == 0 {
+                        loom::thread::yield_now();
+                        continue;
+                    }
+                    queued.fetch_sub(1, AcqRel);
+                }
+                assert_eq!(state.begin(), taken, "marked when it was queued, and only then");
                 if news[0].load(Relaxed) && news[1].load(Relaxed) {
                     break;
                 }
