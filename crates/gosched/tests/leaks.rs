@@ -1,4 +1,19 @@
 //! Goroutines that were left behind: rows L01 to L06 of the features, and the leaks that Go programs are known for.
+//!
+//! Of those leaks:
+//!
+//! * *A forgotten receiver* (the sender of an answer that nobody wants any more; also with a timeout or an early return
+//!   on the receiving side, and with the second of two answers) cannot be written: a receiver that goes out of scope
+//!   ends the send with an error. What can be written is a receiver that is kept and not used: caught.
+//! * *A forgotten sender* (a channel over which somebody ranges, and that nobody closes) cannot be written by leaving: the
+//!   last sender that goes out of scope closes the channel. One that is kept is caught; so is the one that the receiving
+//!   goroutine holds itself.
+//! * *A missing cancel* cannot be written by forgetting the call: the context's owner cancels when it goes out of scope.
+//!   An owner that is kept is caught.
+//! * *A `WaitGroup` that is never done* is caught.
+//! * *A ticker loop* without an end is caught. Where it ranges over the ticker's channel, it does not end by itself either
+//!   when the ticker is stopped, as in Go: caught.
+//! * *A nil channel*, and a lock whose guard was forgotten with `mem::forget`: caught.
 #![allow(non_snake_case)]
 
 mod common;
@@ -7,7 +22,7 @@ use common::{HOUR, bounded, eventually, everywhere, ms, one_worker, panic_text, 
 use gosched::context::Context;
 use gosched::debug::leak::{self, Leaks, Options};
 use gosched::goroutine::Builder;
-use gosched::sync::WaitGroup;
+use gosched::sync::{Mutex, WaitGroup};
 use gosched::time::Ticker;
 use gosched::time::clock::Clock;
 use gosched::{Runtime, WaitReason, chan, go, go_async, num_goroutine, select, time};
@@ -266,5 +281,120 @@ fn a_ticker_loop_is_caught() {
         stop.store(true, Ordering::Relaxed);
         leak::find(&Options::new().attempts(200)).unwrap();
         assert!(begun.elapsed() < common::PATIENCE);
+    });
+}
+
+#[test]
+fn an_answer_that_comes_too_late_cannot_leak_its_sender() {
+    everywhere(|| {
+        // With a timeout on the receiving side; and an early return because of another error.
+        let (tx, rx) = chan::bounded::<Box<u8>>(0);
+        go(move || {
+            time::sleep(ms(5));
+            assert!(tx.send(Box::new(1)).is_err(), "nobody wants it any more");
+        });
+        let _ = rx.recv_timeout(ms(1));
+        fn fails(_results: chan::Receiver<Box<u8>>) -> Result<(), &'static str> {
+            Err("before it has looked at the results")
+        }
+        fails(rx).unwrap_err();
+        leak::find(&Options::new().attempts(200)).unwrap();
+    });
+}
+
+#[test]
+fn a_receiver_that_holds_its_own_sender_is_caught() {
+    everywhere(|| {
+        let (tx, rx) = chan::bounded::<Box<u8>>(1);
+        let line = line!() + 1;
+        go(move || {
+            tx.send(Box::new(1)).unwrap();
+            rx.iter().for_each(drop);
+        });
+        caught(WaitReason::ChanReceive, line);
+    });
+}
+
+#[test]
+fn the_same_leaks_of_futures_are_caught() {
+    everywhere(|| {
+        let kept = chan::bounded::<Box<u8>>(0);
+        let (tx, rx) = kept.clone();
+        let line = line!() + 1;
+        let sends = go_async(async move { tx.send_async(Box::new(1)).await.is_err() });
+        caught(WaitReason::ChanSend, line);
+        drop(kept.1.recv().unwrap());
+        assert!(!sends.join().unwrap());
+
+        let line = line!() + 1;
+        let receives = go_async(async move { rx.recv_async().await.is_err() });
+        caught(WaitReason::ChanReceive, line);
+        drop(kept);
+        assert!(receives.join().unwrap());
+
+        let ctx = Context::background().with_cancel();
+        let watched = ctx.clone();
+        let line = line!() + 1;
+        let watches = go_async(async move { watched.done().recv_async().await.is_err() });
+        caught(WaitReason::ChanReceive, line);
+        drop(ctx);
+        assert!(watches.join().unwrap());
+
+        let group = WaitGroup::new();
+        group.add(1);
+        let awaited = group.clone();
+        let line = line!() + 1;
+        let waits = go_async(async move { awaited.wait_async().await });
+        caught(WaitReason::WaitGroupWait, line);
+        group.done();
+        waits.join().unwrap();
+        leak::find(&Options::new().attempts(200)).unwrap();
+    });
+}
+
+#[test]
+fn a_loop_over_a_ticker_that_is_stopped_is_caught() {
+    everywhere(|| {
+        let ticker = Arc::new(Ticker::new(ms(1)));
+        let theirs = ticker.clone();
+        let line = line!() + 1;
+        go(move || while theirs.receiver().recv().is_ok() {});
+        ticker.stop();
+        caught(WaitReason::ChanReceive, line);
+    });
+}
+
+#[test]
+fn a_nil_channel_and_a_forgotten_guard_are_caught() {
+    everywhere(|| {
+        let line = line!() + 1;
+        go(|| chan::never::<u8>().recv().is_err());
+        caught(WaitReason::ChanReceiveNil, line);
+    });
+    everywhere(|| {
+        let mutex = Arc::new(Mutex::new(0));
+        std::mem::forget(mutex.lock());
+        let line = line!() + 1;
+        go(move || *mutex.lock() += 1);
+        caught(WaitReason::MutexLock, line);
+    });
+}
+
+#[inline(never)]
+fn waits_for_an_answer(rx: &chan::Receiver<Box<u8>>) -> bool {
+    std::hint::black_box(rx.recv().is_ok())
+}
+
+#[test]
+fn a_leak_tells_in_which_function_it_hangs() {
+    if !stacks_are_seen() {
+        return;
+    }
+    one_worker(|| {
+        let (tx, rx) = chan::bounded::<Box<u8>>(0);
+        go(move || waits_for_an_answer(&rx));
+        let text = leak::check().unwrap_err().to_string();
+        assert!(text.contains("waits_for_an_answer on top of the stack:\ngoroutine "), "{text}");
+        drop(tx);
     });
 }

@@ -174,14 +174,14 @@ fn names(text: &str, function: &str) {
     let (rest, calls) = masked(text);
     assert_eq!(rest, TEXT, "{text}");
     if has_backtraces() {
-        let at = calls.iter().position(|call| call.ends_with(function));
+        let at = calls.iter().position(|call| call.ends_with(&format!("{function}(...)")));
         let at = at.unwrap_or_else(|| panic!("{function} is not named:\n{text}"));
-        assert!(calls[at + 1].ends_with("tests/stall.rs:N"), "{text}");
+        assert!(calls[at + 1].contains("tests/stall.rs:N"), "{text}");
         // The goroutine's own function is the outermost.
         let outermost = &calls[calls.len() - 2];
-        assert!(outermost.contains("stall::told_of") && outermost.ends_with("{closure}}"), "{text}");
+        assert!(outermost.contains("stall::told_of") && outermost.ends_with("{closure}}(...)"), "{text}");
     } else {
-        assert_eq!(calls, ["no backtrace: its thread cannot be interrupted"]);
+        assert_eq!(calls, ["\tgoroutine running on other thread; stack unavailable"]);
     }
 }
 
@@ -221,7 +221,7 @@ fn U20_a_program_that_blocks_the_signal_gets_a_report_without_a_backtrace() {
     if let Some(text) = told_of(name, body) {
         let (rest, calls) = masked(&text);
         assert_eq!(rest, TEXT, "{text}");
-        assert_eq!(calls, ["no backtrace: its thread cannot be interrupted"]);
+        assert_eq!(calls, ["\tgoroutine running on other thread; stack unavailable"]);
     }
 }
 
@@ -247,7 +247,7 @@ fn U19_a_programs_own_handler_gets_its_signals_and_none_of_ours() {
     assert_eq!(raise(), 1);
     for _ in 0..2 {
         let reports = stalled(1, |_| computes(3 * AFTER));
-        assert_eq!(reports[0].backtrace.is_some(), has_backtraces());
+        assert_eq!(reports[0].culprit.stack.is_some(), has_backtraces());
     }
     assert_eq!(raise(), 2, "it got ours, or none of its own");
 }
@@ -279,7 +279,10 @@ fn G34_what_is_interrupted_sleeps_and_reads_on() {
     });
     // In whatever order: each is told by a thread of its own.
     let in_call = |name: &str| reports.iter().filter(|report| report.to_string().contains(name)).count();
-    assert!(!has_backtraces() || (in_call("::sleep\n"), in_call("read\n")) == (1, 1), "{reports:?}");
+    assert!(
+        !has_backtraces() || (in_call("::sleep(...)\n"), in_call("read(...)\n")) == (1, 1),
+        "{reports:?}"
+    );
 }
 
 #[test]
@@ -296,7 +299,7 @@ fn G29_a_stall_is_told_once_and_the_next_one_again() {
         assert!(report.culprit.stackful && report.culprit.id > 0);
         assert!((1..=COMPANIONS).contains(&report.waiting), "{report}");
         assert!(report.stuck_for >= AFTER, "{report}");
-        assert_eq!(report.backtrace.is_some(), has_backtraces());
+        assert_eq!(report.culprit.stack.is_some(), has_backtraces());
     }
 }
 
@@ -318,7 +321,7 @@ fn G29_a_future_whose_poll_does_not_return_is_told_of_too() {
         assert_eq!((report.culprit.id, report.culprit.stackful), (id, false));
         let text = report.to_string();
         assert!(text.contains("created by go_async in goroutine"), "{text}");
-        assert!(!has_backtraces() || text.contains("::computes\n"), "{text}");
+        assert!(!has_backtraces() || text.contains("::computes(...)\n"), "{text}");
     });
 }
 
@@ -329,8 +332,8 @@ fn G29_what_runs_on_a_users_own_stack_is_told_of_by_its_innermost_call() {
         let mut own = Coroutine::with_stack(OwnStack::new(), body);
         own.resume(());
     });
-    if let Some(calls) = &reports[0].backtrace {
-        assert!(calls.ends_with("...additional calls elided...\n"), "{calls}");
+    if let Some(calls) = &reports[0].culprit.stack {
+        assert!(calls.to_string().ends_with("...additional frames elided...\n"), "{calls}");
     }
 }
 
@@ -359,7 +362,7 @@ fn G35_when_no_thread_is_left_somebody_is_named() {
             "{text}"
         );
         assert!(text.contains("or raise Builder::max_threads"), "{text}");
-        assert!(!has_backtraces() || text.contains("::sleeps_on_its_thread\n"), "{text}");
+        assert!(!has_backtraces() || text.contains("::sleeps_on_its_thread(...)\n"), "{text}");
         assert!(reports.try_recv().is_err(), "once");
     });
 }

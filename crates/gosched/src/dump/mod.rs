@@ -5,12 +5,13 @@
 //! at a moment while the list was made.
 //!
 //! * [`info`]: one goroutine. * [`group`]: many that do the same. * [`stack`]: where they are. * [`text`]: all three as Go
-//!   prints them. * [`runtimes`]: the runtimes' names. * [`stall`]: a goroutine that others wait behind.
-//! * [`deadlock`]: all of them, waiting for each other.
+//!   prints them. * [`metrics`]: counters. * [`runtimes`]: which there are. * [`stall`]: a goroutine that others wait
+//!   behind. * [`deadlock`]: all of them, waiting for each other.
 
 mod deadlock;
 mod group;
 mod info;
+mod metrics;
 pub(crate) mod runtimes;
 mod stack;
 pub(crate) mod stall;
@@ -23,6 +24,8 @@ pub use group::GoroutineGroup;
 pub(crate) use group::groups;
 pub use info::GoroutineInfo;
 pub(crate) use info::goroutines;
+pub use metrics::{Histogram, Metrics, RuntimeMetrics};
+pub(crate) use metrics::{metrics, of_runtime};
 pub use stack::Stack;
 pub use stall::{StallCause, StallReport};
 pub(crate) use text::write;

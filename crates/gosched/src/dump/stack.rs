@@ -54,6 +54,11 @@ impl Stack {
         unwind::of_owned(task).map(|trace| Self(Arc::new(trace)))
     }
 
+    /// That of a goroutine which was interrupted.
+    pub(crate) fn of_running(trace: Trace) -> Self {
+        Self(Arc::new(trace))
+    }
+
     /// Equal ones that were found by the same [`Looker`] are the same.
     pub(super) fn key(&self) -> usize {
         Arc::as_ptr(&self.0).addr()

@@ -3,7 +3,6 @@
 use super::info::GoroutineInfo;
 use crate::sys::threads::discard_payload;
 use crate::task::report::text;
-use crate::unwind::Backtrace;
 use std::fmt;
 use std::io::{self, Write as _};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -56,7 +55,8 @@ pub enum StallCause {
 pub struct StallReport {
     /// The name of the runtime.
     pub runtime: Arc<str>,
-    /// Who keeps the worker; of several, where all threads are stuck, the one that has done so for longest.
+    /// Who keeps the worker; of several, where all threads are stuck, the one that has done so for longest. Without its
+    /// stack if its thread did not answer (it blocks SIGURG, or the program has a handler of its own for that).
     pub culprit: GoroutineInfo,
     /// For how long that was observed: time in which the process was stopped does not count.
     pub stuck_for: Duration,
@@ -64,21 +64,15 @@ pub struct StallReport {
     pub waiting: usize,
     /// Why they cannot run elsewhere.
     pub cause: StallCause,
-    /// What the culprit is doing, as a dump shows it: two lines for each call, the innermost first. `None` if its thread
-    /// did not answer (it blocks SIGURG, or the program has a handler of its own for that), and where there are no
-    /// backtraces.
-    pub backtrace: Option<Arc<str>>,
 }
 
 impl StallReport {
     pub(crate) fn new(
         culprit: GoroutineInfo,
         (cause, waiting, stuck_for): (StallCause, usize, Duration),
-        backtrace: Option<&Backtrace>,
     ) -> Self {
         let runtime = culprit.runtime.clone().unwrap_or_default();
-        let backtrace = backtrace.map(|backtrace| Calls(backtrace).to_string().into());
-        Self { runtime, culprit, stuck_for, waiting, cause, backtrace }
+        Self { runtime, culprit, stuck_for, waiting, cause }
     }
 }
 
@@ -105,41 +99,8 @@ impl fmt::Display for StallReport {
             " of runtime \"{runtime}\" has not come back to the scheduler for {:.1} s; {waiting} {noun} {verb} {behind}",
             stuck_for.as_secs_f64(),
         )?;
-        let info = culprit.to_string();
-        let (first, rest) = info.split_once('\n').unwrap_or((&info, ""));
-        writeln!(f, "{first}")?;
-        match &self.backtrace {
-            Some(calls) => f.write_str(calls)?,
-            None => writeln!(f, "no backtrace: its thread cannot be interrupted")?,
-        }
-        f.write_str(rest)?;
+        write!(f, "{culprit}")?;
         writeln!(f, "help: do what computes for long or blocks the thread in gosched::blocking, {help}")
-    }
-}
-
-/// A backtrace in Go's form.
-struct Calls<'a>(&'a Backtrace);
-
-impl fmt::Display for Calls<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Backtrace { innermost, elided, outermost, cut } = self.0;
-        let outer = innermost.len();
-        for (at, call) in innermost.iter().chain(outermost).enumerate() {
-            if at == outer && *elided > 0 {
-                writeln!(f, "...{elided} calls elided...")?;
-            }
-            match &call.function {
-                Some(function) => writeln!(f, "{function}")?,
-                None => writeln!(f, "{:#x}", call.address)?,
-            }
-            if let (Some(file), Some(line)) = (&call.file, call.line) {
-                writeln!(f, "\t{file}:{line}")?;
-            }
-        }
-        if *cut {
-            writeln!(f, "...additional calls elided...")?;
-        }
-        Ok(())
     }
 }
 

@@ -28,6 +28,7 @@ use crate::unwind::{Backtrace, Frame};
 use std::fmt;
 use std::io;
 use std::panic::Location;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// ", 3 minutes", if it is at least one.
@@ -54,6 +55,12 @@ impl fmt::Display for Place {
 /// The statement that started a goroutine.
 fn creator(stackful: bool) -> &'static str {
     if stackful { "go" } else { "go_async" }
+}
+
+/// The calls on a stack, unless they are all the library's and it is known where it was called: by an async main, say.
+fn shown(stack: Option<&Stack>, waits_at: Option<&'static Location<'static>>) -> Option<Arc<Backtrace>> {
+    let backtrace = stack?.backtrace();
+    (!backtrace.library_only || waits_at.is_none()).then_some(backtrace)
 }
 
 /// Whether the innermost call says in which line of the program it is.
@@ -124,7 +131,7 @@ struct Profile<'a>(&'a Backtrace);
 
 impl fmt::Display for Profile<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Backtrace { innermost, elided, outermost, cut } = self.0;
+        let Backtrace { innermost, elided, outermost, cut, .. } = self.0;
         let line = |f: &mut fmt::Formatter<'_>, frame: &Frame| {
             let offset = frame.offset.map(|offset| format!("+{offset:#x}")).unwrap_or_default();
             writeln!(f, "#\t{:#x}\t{}{offset}\t{}", frame.address, Function(frame), Line(frame))
@@ -150,7 +157,7 @@ impl fmt::Display for GoroutineInfo {
             write!(f, " {}", self.labels)?;
         }
         writeln!(f, ":")?;
-        let backtrace = self.stack.as_ref().map(Stack::backtrace);
+        let backtrace = shown(self.stack.as_ref(), self.waits_at);
         match &backtrace {
             Some(backtrace) => write!(f, "{backtrace}")?,
             // Go's words.
@@ -176,7 +183,7 @@ impl fmt::Display for GoroutineInfo {
 impl fmt::Display for GoroutineGroup {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "{} @ [{}{}]", self.count, self.state, Minutes(self.longest))?;
-        let backtrace = self.stack.as_ref().map(Stack::backtrace);
+        let backtrace = shown(self.stack.as_ref(), self.waits_at);
         if let Some(backtrace) = &backtrace {
             write!(f, "{}", Profile(backtrace))?;
         }

@@ -8,7 +8,6 @@ use crate::dump::{StallReport, runtimes};
 use crate::fiber::coro::Backend;
 use crate::fiber::{overflow, stack};
 use crate::scheduler::{Config, Shared};
-use crate::task::Schedule;
 use crate::task::panics::{GoroutinePanic, OnPanic};
 use std::io;
 use std::time::Duration;
@@ -329,7 +328,7 @@ impl Builder {
         overflow::install();
         let name = config.name.clone();
         let runtime = Runtime { shared: Shared::new(config) };
-        runtimes::add(runtime.shared.anchor(), name);
+        runtimes::add(&*runtime.shared, name);
         // On failure the runtime is dropped, which ends the workers that have started.
         runtime.shared.start()?;
         Ok(runtime)

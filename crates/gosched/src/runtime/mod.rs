@@ -18,7 +18,7 @@ pub mod __private {
     pub use super::main::{main, main_async};
 }
 
-use crate::dump::{Deadlock, runtimes};
+use crate::dump::{self, Deadlock, RuntimeMetrics, runtimes};
 use crate::fiber::stack;
 use crate::scheduler::Shared;
 use crate::scheduler::deadlock::{self, Expecting};
@@ -285,6 +285,18 @@ impl Runtime {
         Unfinished { running, abandoned, dropped }
     }
 
+    /// What this runtime has done and does; see [`Handle::metrics`].
+    ///
+    /// ```
+    /// let runtime = gosched::Runtime::new()?;
+    /// runtime.run(|| ());
+    /// assert_eq!(runtime.metrics().created, 1);
+    /// # std::io::Result::Ok(())
+    /// ```
+    pub fn metrics(&self) -> RuntimeMetrics {
+        dump::of_runtime(&*self.shared)
+    }
+
     /// A handle on this runtime, for other threads.
     ///
     /// ```
@@ -306,7 +318,7 @@ impl Drop for Runtime {
         if !self.shared.closing.load(Ordering::SeqCst) {
             self.shared.shut_down(PATIENCE);
         }
-        runtimes::remove(self.shared.anchor());
+        runtimes::remove(&*self.shared);
     }
 }
 

@@ -20,7 +20,7 @@
 //! goroutines. They end with the runtime.
 
 use super::monitor;
-use super::shared::Shared;
+use super::shared::{Shared, bump};
 use super::worker::Worker;
 use crate::clock::coarse;
 use crate::sys::global::lock;
@@ -30,7 +30,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 pub(super) const ON: u8 = 0;
-const LENT: u8 = 1;
+pub(super) const LENT: u8 = 1;
 const OFF: u8 = 2;
 
 /// What came of a worker's being stuck.
@@ -114,6 +114,7 @@ impl Shared {
         match self.stand_in(&mut crew) {
             Ok(()) => {
                 remote.duty.store(LENT, Ordering::SeqCst);
+                bump(&remote.counts.lent);
                 crew.on -= 1;
                 self.ring(index);
                 Replaced::Yes

@@ -51,7 +51,7 @@ impl Worker {
                 Err(error) => return self.shared.starve(task, &error),
             },
         };
-        Self::take_up(task);
+        self.take_up(task);
         self.context.task.set(Some(task));
         self.context.fiber.set(Some(fiber));
         // SAFETY: the task is ours, and so is its fiber. `run_job` takes a task that has not started; one that
@@ -80,9 +80,9 @@ impl Worker {
 
     /// The owner takes a queued task up.
     #[inline]
-    fn take_up(task: TaskRef) {
-        if task.reason.get() != YIELDED {
-            task.state.begin();
+    fn take_up(&self, task: TaskRef) {
+        if task.reason.get() != YIELDED && task.state.begin() {
+            self.note_latency(task);
         }
         task.reason.set(RUNNING);
     }
@@ -187,7 +187,7 @@ impl Worker {
         }
         let task = self.next()?;
         if task.fiber.get().is_none() && task.stack_log2.get() == 0 {
-            Self::take_up(task);
+            self.take_up(task);
             self.context.task.set(Some(task));
             Some(task)
         } else {

@@ -15,11 +15,14 @@
 //!   [`stall`]: who keeps others waiting.
 //! * [`deadlock`]: whether all goroutines wait for each other; [`circles`]: whether some do.
 //! * [`reactor`]: waiting for descriptors, which is what a worker does that sleeps.
+//! * [`counts`]: what workers count, and how long goroutines wait for their turn.
 //! * [`execute`]: running a goroutine on a fiber, and its end.
 //! * [`shutdown`]: stopping, and what becomes of goroutines that have not ended.
 
 #[cfg(not(loom))]
 mod circles;
+#[cfg(not(loom))]
+mod counts;
 #[cfg(not(loom))]
 pub(crate) mod crew;
 #[cfg(not(loom))]

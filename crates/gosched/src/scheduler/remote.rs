@@ -1,5 +1,6 @@
 //! A worker as the others see it.
 
+use super::counts::Counts;
 use crate::queue::batch::Batch;
 use crate::queue::inbox::Inbox;
 use crate::queue::ring::Ring;
@@ -33,6 +34,7 @@ pub(crate) struct Remote {
     thread: OnceLock<(Thread, u32)>,
     /// While its thread serves the runtime.
     pub(super) serving: Mutex<Option<Serving>>,
+    pub(super) counts: Counts,
 }
 
 impl Remote {
@@ -50,6 +52,7 @@ impl Remote {
             in_poll: AtomicBool::new(false),
             thread: OnceLock::new(),
             serving: Mutex::new(None),
+            counts: Counts::new(),
         }
     }
 
@@ -83,6 +86,11 @@ impl Remote {
     #[inline]
     pub(super) fn is_on_duty(&self) -> bool {
         self.duty.load(Ordering::SeqCst) == super::crew::ON
+    }
+
+    /// Stuck, and its place is taken.
+    pub(super) fn is_lent(&self) -> bool {
+        self.duty.load(Ordering::Relaxed) == super::crew::LENT
     }
 
     /// The thread's number, as the system knows it. `None` before it has started.

@@ -8,6 +8,7 @@ use super::idle::Left;
 use super::monitor;
 use super::reactor;
 use super::remote::Remote;
+use super::shared::bump;
 use super::worker::Worker;
 use crate::clock::{NEVER, coarse, real_now, to_instant, to_nanos};
 use crate::task::TaskRef;
@@ -135,6 +136,7 @@ impl Worker {
             if stealing && round % 16 == 0 {
                 match self.steal() {
                     Search::Found(task) => {
+                        bump(&self.remote().counts.steals);
                         self.nap.set(0);
                         self.shared.watch.called_for_good();
                         return Search::Found(task);

@@ -1,5 +1,6 @@
 //! What all workers of a runtime share, and how the rest of the library reaches them.
 
+use super::counts::Stopwatches;
 use super::crew::Crew;
 use super::idle::Idle;
 use super::monitor;
@@ -13,6 +14,7 @@ use crate::dump::stall::OnStall;
 use crate::fiber::coro::Backend;
 use crate::queue::injector::Injector;
 use crate::sys::global::{Mutex, lock};
+use crate::task::counters::Counters;
 use crate::task::current::context_ptr;
 use crate::task::header::{NO_HOME, Refused};
 use crate::task::panics::OnPanic;
@@ -60,6 +62,7 @@ pub(crate) struct Shared {
     pub(crate) idle: Idle,
     pub(crate) timers: Timers,
     pub(super) watch: Watch,
+    pub(super) stopwatches: Stopwatches,
     pub(crate) closing: AtomicBool,
     /// How many threads empty the queues of a closing runtime.
     pub(crate) discarding: AtomicUsize,
@@ -87,6 +90,7 @@ impl Shared {
             idle: Idle::new(config.workers, config.max_threads),
             timers: Timers::new(),
             watch: Watch::new(),
+            stopwatches: Stopwatches::new(),
             closing: AtomicBool::new(false),
             discarding: AtomicUsize::new(0),
             stopped: AtomicUsize::new(0),
@@ -199,6 +203,18 @@ impl Shared {
         }
     }
 
+    /// How many goroutines were made, and how many of them have ended: each may be a moment old.
+    pub(super) fn made_and_ended(&self) -> (u64, u64) {
+        // Ended first: a goroutine is counted as made before it is counted as ended, so the difference is not
+        // negative.
+        let ended: u64 =
+            self.remotes.iter().map(|remote| remote.finished.load(Ordering::Acquire)).sum::<u64>()
+                + self.finished.load(Ordering::Acquire);
+        let made: u64 = self.remotes.iter().map(|remote| remote.created.load(Ordering::Acquire)).sum::<u64>()
+            + self.created.load(Ordering::Acquire);
+        (made, ended)
+    }
+
     /// Notes that a task got no stack. It waits in `starved` until one is given back.
     #[cold]
     pub(crate) fn starve(&self, task: TaskRef, error: &std::io::Error) {
@@ -260,6 +276,7 @@ impl Shared {
     fn inject(&self, task: TaskRef) {
         // The counter keeps the runtime's memory alive until the last line: see `shutdown`.
         self.in_flight.fetch_add(1, Ordering::SeqCst);
+        self.stopwatches.start_some_injected(task);
         match task.home.get() {
             NO_HOME => {
                 self.injector.push(task);
@@ -317,6 +334,7 @@ impl Schedule for Shared {
         match self.local() {
             Some(worker) => {
                 self.count_created(Some(worker));
+                worker.time_some(task);
                 worker.push_new(task);
             }
             None => {
@@ -342,14 +360,12 @@ impl Schedule for Shared {
     }
 
     fn live(&self) -> usize {
-        // Ended first: a goroutine is counted as made before it is counted as ended, so the difference is not
-        // negative. It may be a moment old.
-        let ended: u64 =
-            self.remotes.iter().map(|remote| remote.finished.load(Ordering::Acquire)).sum::<u64>()
-                + self.finished.load(Ordering::Acquire);
-        let made: u64 = self.remotes.iter().map(|remote| remote.created.load(Ordering::Acquire)).sum::<u64>()
-            + self.created.load(Ordering::Acquire);
+        let (made, ended) = self.made_and_ended();
         made.saturating_sub(ended) as usize
+    }
+
+    fn counters(&self) -> Counters {
+        self.count_up()
     }
 
     fn on_panic(&self) -> &OnPanic {

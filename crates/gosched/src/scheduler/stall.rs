@@ -9,7 +9,7 @@
 //! take its pause for a stall.
 
 use super::shared::Shared;
-use crate::dump::{GoroutineInfo, StallCause, StallReport};
+use crate::dump::{GoroutineInfo, Stack, StallCause, StallReport};
 use crate::fiber::coro::Backend;
 use crate::sys::global::lock;
 use crate::sys::threads::{self, ThreadFate};
@@ -163,8 +163,8 @@ fn tell(shared: &Arc<Shared>, index: usize, stuck: &Stuck, what: (StallCause, us
             // The runtime may end while its hook runs.
             drop(shared);
             if let Some((culprit, interrupted)) = looked {
-                let backtrace = interrupted.map(|interrupted| unwind::symbolise(&interrupted.trace()));
-                on_stall.tell(&StallReport::new(culprit, what, backtrace.as_deref()));
+                let stack = interrupted.map(|interrupted| Stack::of_running(interrupted.trace()));
+                on_stall.tell(&StallReport::new(GoroutineInfo { stack, ..culprit }, what));
             }
             ThreadFate::Reusable
         }),

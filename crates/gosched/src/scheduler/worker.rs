@@ -45,6 +45,8 @@ pub(crate) struct Worker {
     /// `shared.remotes[index]`, without the way there.
     remote: NonNull<Remote>,
     tick: Cell<u32>,
+    /// How many goroutines become runnable here before one is timed: see [`super::counts`].
+    pub(super) untimed: Cell<u32>,
     /// Ticks until the next fair turn.
     fair_in: Cell<u32>,
     /// Which worker was looked at in the last fair turn, and how many goroutines it had taken up.
@@ -80,6 +82,7 @@ impl Worker {
             index,
             remote: NonNull::from(&shared.remotes[index]),
             tick: Cell::new(0),
+            untimed: Cell::new(0),
             fair_in: Cell::new(FAIR_TICK),
             watched: Cell::new((0, 0)),
             slot_turns: Cell::new(SLOT_TURNS),
@@ -126,6 +129,7 @@ impl Worker {
     /// next goes to the tail.
     #[inline]
     pub(super) fn ready(&self, task: TaskRef) {
+        self.time_some(task);
         match task.home.get() {
             NO_HOME => self.ready_movable(task),
             home if home as usize == self.index => {

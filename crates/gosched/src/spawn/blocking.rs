@@ -1,7 +1,7 @@
 //! Calls that block a thread, kept away from the workers.
 
 use crate::sys::lock::Spin;
-use crate::sys::threads::{self, ThreadFate};
+use crate::sys::threads::{self, BlockingCall, ThreadFate};
 use crate::task::context;
 use crate::wait::{WaitReason, wait_for};
 use std::cell::UnsafeCell;
@@ -106,9 +106,11 @@ where
         let signal = signal.clone();
         move || {
             let call = call;
+            let counted = BlockingCall::begin();
             // SAFETY: the goroutine keeps the call on its stack until the signal is given, and a goroutine
             // that is abandoned keeps it for ever.
             unsafe { (*call.0).make() };
+            drop(counted);
             // The last touch of the call was before this.
             signal.give();
             ThreadFate::Reusable
@@ -190,19 +192,22 @@ where
     let job = {
         let (made, body) = (made.clone(), body.clone());
         move || {
-            make(&made, &body);
+            let counted = BlockingCall::begin();
+            make(&made, &body, || drop(counted));
             ThreadFate::Reusable
         }
     };
     if threads::spawn("gosched-blocking", Box::new(job)).is_err() {
-        make(&made, &body);
+        make(&made, &body, || ());
     }
     Blocking { made }
 }
 
-fn make<F: FnOnce() -> T, T>(made: &Made<T>, body: &Spin<Option<F>>) {
+/// Calls `f`, and then `ended` before anybody knows.
+fn make<F: FnOnce() -> T, T>(made: &Made<T>, body: &Spin<Option<F>>, ended: impl FnOnce()) {
     let f = body.lock().take();
     let result = f.map(|f| catch_unwind(AssertUnwindSafe(f)));
+    ended();
     *made.result.lock() = result;
     made.signal.give();
 }

@@ -123,7 +123,6 @@ pub(crate) fn want_huge_pages(addr: NonNull<u8>, len: usize) {
 }
 
 /// How many pages of a range are in memory.
-#[cfg(test)]
 pub(crate) fn resident_pages(addr: usize, len: usize) -> io::Result<usize> {
     let mut pages = vec![0u8; len.div_ceil(page_size())];
     // SAFETY: the kernel only looks at the range, and the vector has a byte for each of its pages.

@@ -14,7 +14,7 @@
 //! on the list under the same lock: if it is there, the thread takes it off and may go, as nobody can pop it
 //! any more; if it is not, somebody has popped it and the job is on its way, so the thread waits for it.
 
-use super::global::{Condvar, Mutex, lock};
+use super::global::{AtomicUsize, Condvar, Mutex, Ordering, lock};
 use std::any::Any;
 use std::io;
 use std::mem;
@@ -70,6 +70,36 @@ pub(crate) fn numbers() -> (Vec<u32>, Vec<u32>) {
 #[cfg(test)]
 pub(crate) fn stats() -> ThreadStats {
     CACHE.stats()
+}
+
+/// How many threads there are, at work or waiting for a job.
+pub(crate) fn live() -> usize {
+    lock(&CACHE.state).live
+}
+
+/// Calls of users' that may block, and are being made on such threads.
+static CALLS: AtomicUsize = AtomicUsize::new(0);
+
+/// Such a call is being made until this is dropped.
+#[derive(Debug)]
+pub(crate) struct BlockingCall(());
+
+impl BlockingCall {
+    pub(crate) fn begin() -> Self {
+        CALLS.fetch_add(1, Ordering::Relaxed);
+        Self(())
+    }
+}
+
+impl Drop for BlockingCall {
+    fn drop(&mut self) {
+        CALLS.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// How many such calls are being made.
+pub(crate) fn blocking_calls() -> usize {
+    CALLS.load(Ordering::Relaxed)
 }
 
 /// Lets this thread be woken at the time it asked for: Linux may by default put a wake-up off by 50 us, to save power by

@@ -1,6 +1,7 @@
 //! The header of a task and the copyable reference to it.
 
 use super::body::VTable;
+use super::counters::Counters;
 use super::extra::Extra;
 use super::join::JoinSlot;
 use super::panics::OnPanic;
@@ -36,6 +37,9 @@ pub(crate) trait Schedule: Send + Sync {
 
     /// How many goroutines of this runtime have not ended.
     fn live(&self) -> usize;
+
+    /// What was counted so far.
+    fn counters(&self) -> Counters;
 
     /// What is to be done when a panic ends one of its goroutines.
     fn on_panic(&self) -> &OnPanic;

@@ -21,6 +21,8 @@
 #[cfg(not(loom))]
 pub(crate) mod body;
 #[cfg(not(loom))]
+pub(crate) mod counters;
+#[cfg(not(loom))]
 pub(crate) mod current;
 #[cfg(not(loom))]
 pub(crate) mod extra;

@@ -5,6 +5,7 @@
 //!  bit 1  OWNED     somebody owns the task: a queue it waits in, or the worker that runs it
 //!  bit 2  CLOSED    the body is over, dropped or abandoned; the header may be in the pool
 //!  bit 3  INSPECTED whoever owns the task only looks at it (a dump), and will park it again
+//!  bit 4  TIMED     whoever takes the task up next shall look at the clock; cleared with NOTIFIED
 //! ```
 //!
 //! | word              | name     | what it means                                   | who moves it on          |
@@ -44,6 +45,11 @@
 //! `put_back` releases to the next owner, so that nothing the looker reads is read after that one has gone on. A header
 //! that serves another task by now is recognised by its id, read as its owner, when it can no longer change.
 //!
+//! # Timing a task
+//!
+//! Whoever queues a task may mark it TIMED, beside OWNED; wakers and lookers leave that alone (a look begins at 0). The
+//! next owner finds it in the word that it reads anyway ([`State::begin`]), and clears it before it parks.
+//!
 //! Wakers hold no count. Headers are type-stable (see [`super::pool`]): a late wake of a finished task meets
 //! CLOSED, or, when the header serves a new task already, wakes that one once for nothing. Every future
 //! stands that.
@@ -54,6 +60,7 @@ const NOTIFIED: u32 = 1;
 const OWNED: u32 = 2;
 const CLOSED: u32 = 4;
 const INSPECTED: u32 = 8;
+const TIMED: u32 = 16;
 
 /// What a wake has to do next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -134,15 +141,24 @@ impl State {
         if before & (OWNED | CLOSED) == 0 { Woken::Schedule } else { Woken::Nothing }
     }
 
-    /// The owner takes the task up: wakes until now are answered by the poll that follows.
+    /// The owner takes the task up: wakes until now are answered by the poll that follows. Whether it was marked with
+    /// [`State::set_timed`].
     #[inline]
-    pub(crate) fn begin(&self) {
+    pub(crate) fn begin(&self) -> bool {
         // Acquire: see what the waker who queued the task wrote. A wake that this load does not see has not been
         // answered, and keeps the task from parking.
-        if self.0.load(Ordering::Acquire) & NOTIFIED != 0 {
-            // Acquire: see what the other wakers wrote.
-            self.0.fetch_and(!NOTIFIED, Ordering::AcqRel);
+        if self.0.load(Ordering::Acquire) & (NOTIFIED | TIMED) == 0 {
+            return false;
         }
+        // Acquire: see what the other wakers wrote.
+        self.0.fetch_and(!(NOTIFIED | TIMED), Ordering::AcqRel) & TIMED != 0
+    }
+
+    /// The owner, who is about to queue the task, wants to know when it is taken up.
+    #[cfg(any(test, not(loom)))]
+    pub(crate) fn set_timed(&self) {
+        // A read-modify-write, since wakers write too; relaxed, since the queue carries it to the next owner.
+        self.0.fetch_or(TIMED, Ordering::Relaxed);
     }
 
     /// The owner leaves the task to its wakers, unless one has come already.
@@ -275,6 +291,22 @@ mod tests {
     }
 
     #[test]
+    fn a_mark_is_found_once_by_whoever_takes_the_task_up() {
+        let state = State::closed();
+        state.open();
+        state.set_timed();
+        assert_eq!(state.seen(), Seen::Owned);
+        assert_eq!(state.wake(), Woken::Nothing, "it is queued already");
+        assert!(state.begin());
+        assert!(!state.begin());
+        assert_eq!(state.park(), Parked::Idle);
+        assert_eq!(state.wake(), Woken::Schedule);
+        state.set_timed();
+        assert!(state.begin());
+        assert_eq!(state.park(), Parked::Idle, "the mark does not keep it from parking");
+    }
+
+    #[test]
     fn closed_tasks_ignore_wakes_even_many() {
         let state = State::closed();
         state.open();
@@ -325,6 +357,52 @@ mod loom_tests {
                     queued.fetch_sub(1, AcqRel);
                 }
                 state.begin();
+                if news[0].load(Relaxed) && news[1].load(Relaxed) {
+                    break;
+                }
+                owned = state.park() == Parked::Notified;
+            }
+            state.close();
+            for waker in wakers {
+                waker.join().unwrap();
+            }
+            assert_eq!(queued.load(Acquire), 0);
+        });
+    }
+
+    /// Whoever queues the task marks it, while another waker comes: the mark is found once for each time that it was
+    /// queued, and no wake is lost to it.
+    #[test]
+    fn loom_a_mark_is_found_and_loses_no_wake() {
+        loom::model(|| {
+            let state = Arc::new(State::closed());
+            let news = Arc::new([AtomicBool::new(false), AtomicBool::new(false)]);
+            let queued = Arc::new(AtomicUsize::new(0));
+            state.open();
+            assert_eq!(state.park(), Parked::Idle);
+            let wakers: Vec<_> = (0..2)
+                .map(|i| {
+                    let (state, news, queued) = (state.clone(), news.clone(), queued.clone());
+                    loom::thread::spawn(move || {
+                        news[i].store(true, Relaxed);
+                        if state.wake() == Woken::Schedule {
+                            state.set_timed();
+                            queued.fetch_add(1, AcqRel);
+                        }
+                    })
+                })
+                .collect();
+            let mut owned = false;
+            loop {
+                let taken = !owned;
+                if taken {
+                    if queued.load(Acquire) == 0 {
+                        loom::thread::yield_now();
+                        continue;
+                    }
+                    queued.fetch_sub(1, AcqRel);
+                }
+                assert_eq!(state.begin(), taken, "marked when it was queued, and only then");
                 if news[0].load(Relaxed) && news[1].load(Relaxed) {
                     break;
                 }

@@ -115,6 +115,8 @@ pub struct Backtrace {
     pub(crate) outermost: Vec<Arc<Frame>>,
     /// Further calls follow that nobody has counted.
     pub(crate) cut: bool,
+    /// None of the calls is the program's own.
+    pub(crate) library_only: bool,
 }
 
 impl Backtrace {

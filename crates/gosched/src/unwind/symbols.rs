@@ -58,7 +58,8 @@ fn arrange(calls: &[Arc<Frame>], cut: bool, running: bool) -> Backtrace {
     let elided = shown.len().saturating_sub(2 * SHOWN);
     let (innermost, rest) = if elided == 0 { (shown, &[][..]) } else { shown.split_at(SHOWN) };
     let outermost = rest.get(elided..).unwrap_or_default();
-    Backtrace { innermost: innermost.to_vec(), elided, outermost: outermost.to_vec(), cut }
+    let library_only = !shown.iter().any(|call| owner(call) == Owner::User);
+    Backtrace { innermost: innermost.to_vec(), elided, outermost: outermost.to_vec(), cut, library_only }
 }
 
 /// Whose a function is.
