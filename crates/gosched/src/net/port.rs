@@ -261,7 +261,10 @@ impl Drop for Port {
 
 impl fmt::Debug for Port {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Port").field("fd", &self.raw_fd()).finish_non_exhaustive()
+        f.debug_struct("Port")
+            .field("fd", &self.raw_fd())
+            .field("source", self.source())
+            .finish_non_exhaustive()
     }
 }
 
