@@ -121,36 +121,33 @@ fn given_up(error: ContextError) -> io::Error {
     io::Error::new(kind, error)
 }
 
-/// Kills a child that nobody waits for any more, if the wait unwinds, say.
-struct Guard(Option<Child>);
+/// A child that does not outlive us, whatever happens. (Of one that has been waited for std knows that it has ended, and
+/// does nothing more to it.)
+struct Guard(Child);
 
 impl Drop for Guard {
     fn drop(&mut self) {
-        if let Some(mut child) = self.0.take() {
-            let _ = child.kill();
-            let _ = child.wait();
-        }
+        let _ = self.0.kill();
+        let _ = self.0.wait();
     }
 }
 
 #[track_caller]
 fn wait(child: Child, ctx: &Context) -> io::Result<ExitStatus> {
     let id = child.id();
-    let mut guard = Guard(Some(child));
+    let mut child = Guard(child);
     // Not by the child itself: it must be there to be killed, and its number must stay its own until then.
     let mut exit = blocking_async(move || wait_for_exit(id));
-    let ended = ctx.wait(&mut exit);
-    let mut child = guard.0.take().expect("put there above");
-    match ended {
+    match ctx.wait(&mut exit) {
         Ok(waited) => {
             waited?;
-            child.wait()
+            child.0.wait()
         }
         Err(error) => {
             // Not waited for, so the number is its own.
-            child.kill()?;
+            child.0.kill()?;
             crate::wait(exit)?;
-            child.wait()?;
+            child.0.wait()?;
             Err(given_up(error))
         }
     }
