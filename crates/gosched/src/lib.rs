@@ -59,6 +59,8 @@ pub mod io;
 pub mod net;
 #[cfg(not(loom))]
 pub mod pipeline;
+#[cfg(all(not(loom), unix))]
+pub mod process;
 #[cfg(not(loom))]
 pub mod runtime;
 mod select;
