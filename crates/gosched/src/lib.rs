@@ -76,6 +76,8 @@ pub mod context;
 pub mod debug;
 #[cfg(not(loom))]
 pub mod group;
+#[cfg(not(loom))]
+pub mod io;
 #[cfg(all(not(loom), unix))]
 pub mod net;
 #[cfg(not(loom))]

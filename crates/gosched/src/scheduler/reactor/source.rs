@@ -110,10 +110,18 @@ struct Waiters {
 
 impl fmt::Debug for Direction {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let word = self.word.load(Ordering::Relaxed);
+        let waiters = self.waiters.lock();
+        let (word, serving, empty) =
+            (self.word.load(Ordering::Relaxed), waiters.serving, waiters.list.is_empty());
+        drop(waiters);
         f.debug_struct("Direction")
             .field("ready", &(word & READY != 0))
+            .field("hung", &(word & HUNG != 0))
             .field("closed", &(word & CLOSED != 0))
+            .field("crowded", &(word & CROWDED != 0))
+            .field("queue_is_empty", &empty)
+            .field("serving", &serving)
+            .field("events", &(word / EVENT))
             .finish_non_exhaustive()
     }
 }
@@ -372,11 +380,14 @@ impl Turn {
                     return Poll::Ready(Err(failed));
                 }
             };
-            if this.node.state() == NodeState::Waiting {
-                match this.poll_limit(cx, limit) {
+            match this.node.state() {
+                NodeState::Waiting => match this.poll_limit(cx, limit) {
                     Poll::Ready(()) => continue,
                     Poll::Pending => return Poll::Pending,
-                }
+                },
+                // Called since we looked.
+                NodeState::Signalled(_) => continue,
+                NodeState::Idle => {}
             }
             let admitted = this.serving || seen.0 & CROWDED == 0;
             if admitted && seen.0 & READY != 0 {
@@ -443,6 +454,7 @@ impl Turn {
     ///
     /// We are pinned, and leave before we are dropped.
     unsafe fn queue(&mut self, direction: &Direction, cx: &Context<'_>) -> Option<Option<Instant>> {
+        debug_assert_eq!(self.node.state(), NodeState::Idle, "a call that was not answered would be lost");
         // Cloned before the lock; declared before the guard, so that it is dropped after it.
         let waker = cx.waker().clone();
         let mut waiters = direction.waiters.lock();
