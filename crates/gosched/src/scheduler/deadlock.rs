@@ -11,7 +11,7 @@
 //! |---|---|
 //! | a timer, of a runtime or of the process; a thread that sleeps for a limited time | no deadlock |
 //! | a worker that runs something, a call of `blocking` | no deadlock |
-//! | somebody waits for a signal, or for what else comes from outside of the process | no deadlock |
+//! | somebody waits for a signal, a socket, or what else comes from outside of the process | no deadlock |
 //! | a goroutine that waits for a future of another library | a warning, if it stays so |
 //! | a thread of somebody else | a warning, if it stays so and the main goroutine waits |
 //!

@@ -5,6 +5,8 @@
 //! to a model (the stack slabs, the thread cache) takes its words from [`global`].
 
 #[cfg(not(loom))]
+pub(crate) mod background;
+#[cfg(not(loom))]
 pub(crate) mod census;
 pub(crate) mod global;
 pub(crate) mod lock;

@@ -43,6 +43,7 @@ pub(crate) mod source;
 
 use super::monitor;
 use crate::clock::{real_now, to_nanos};
+use crate::sys::census;
 use crate::sys::global::{Mutex, OnceLock, lock};
 use crate::sys::prim::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use crate::sys::threads::discard_payload;
@@ -128,6 +129,13 @@ pub(super) fn is_neglected() -> bool {
     active().is_some_and(|reactor| matches!(reactor.seat.load(Ordering::SeqCst), EMPTY | AWAKE))
 }
 
+/// Whether somebody waits for a descriptor: a goroutine, which may wait for something else besides, or a thread.
+fn is_awaited() -> bool {
+    let Some(reactor) = active() else { return false };
+    let sources = lock(&reactor.sources);
+    sources.slots.iter().filter_map(|slot| slot.source.as_ref()).any(|source| source.is_awaited())
+}
+
 /// Wakes those whose events have come. True if there were any. A foreign waker may panic: its message is printed; neither
 /// the others nor the caller must suffer.
 pub(super) fn wake_all(woken: &mut Vec<Waker>) -> bool {
@@ -198,6 +206,7 @@ impl Reactor {
         let _making = lock(&MAKING);
         if REACTOR.get().is_none() {
             let _ = REACTOR.set(Self::new()?);
+            census::enter_probe(is_awaited);
         }
         Ok(REACTOR.get().expect("just made"))
     }

@@ -90,6 +90,11 @@ impl Source {
     pub(super) fn new() -> Self {
         Self { read: Direction::new(), write: Direction::new() }
     }
+
+    /// Whether somebody waits here, or has left a waker and not come back since.
+    pub(super) fn is_awaited(&self) -> bool {
+        self.read.is_awaited() || self.write.is_awaited()
+    }
 }
 
 /// Reading from a descriptor, or writing to it.
@@ -157,6 +162,10 @@ impl Direction {
 
     fn see(&self) -> Seen {
         Seen(self.word.load(Ordering::Acquire))
+    }
+
+    fn is_awaited(&self) -> bool {
+        self.word.load(Ordering::SeqCst) & (CROWDED | WATCHED) != 0
     }
 
     /// An event has come. `woken` has room for two more: nothing is allocated under the lock.
