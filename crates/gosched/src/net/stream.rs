@@ -15,6 +15,7 @@ pub(super) struct Half {
 
 #[cfg_attr(not(any(feature = "hyper", feature = "futures-io", feature = "tokio-io")), allow(dead_code))]
 impl Half {
+    #[cfg(feature = "futures-io")]
     pub(super) fn poll_read(
         &mut self,
         port: &Port,

@@ -1,0 +1,425 @@
+//! What requests and responses carry.
+
+use crate::writer::{BodyWriter, Part, Parts};
+use bytes::Bytes;
+use gosched::time::{timeout, timeout_at};
+use http::HeaderMap;
+use http_body::{Body as HttpBody, Frame, SizeHint};
+use std::fmt;
+use std::future::Future;
+use std::io::{self, Read};
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+use std::time::{Duration, Instant};
+
+/// How many bytes one call of [`Body::from_reader`] asks its reader for.
+const CHUNK: usize = 16 * 1024;
+
+/// The body of a request or a response.
+///
+/// That of a request is read with [`Read`], or piece by piece with [`next_chunk`](Body::next_chunk); reading waits as
+/// goroutines do. It may be handed on as the body of a response.
+///
+/// That of a response is made of text or bytes with `From`, or written while it is sent: see [`channel`](Body::channel)
+/// and [`stream`](Body::stream). Its length is sent where it is known; else it is chunked.
+///
+/// # Example
+///
+/// ```
+/// use gosched_http::Body;
+/// use std::io::{Read, Write};
+///
+/// gosched::run(|| {
+///     let mut body = Body::stream(|writer| {
+///         for n in 0..3 {
+///             write!(writer, "{n} ")?;
+///         }
+///         Ok(())
+///     });
+///     let mut text = String::new();
+///     body.read_to_string(&mut text)?;
+///     assert_eq!(text, "0 1 2 ");
+///     std::io::Result::Ok(())
+/// })?;
+/// # std::io::Result::Ok(())
+/// ```
+///
+/// In Go: `Request.Body`, an `io.ReadCloser`, and what is written to a `ResponseWriter`.
+#[derive(Default)]
+pub struct Body {
+    kind: Kind,
+    /// What `read` has not taken of the last piece.
+    rest: Bytes,
+    trailers: Option<HeaderMap>,
+    limits: Limits,
+}
+
+#[derive(Default)]
+enum Kind {
+    #[default]
+    Empty,
+    Full(Bytes),
+    Incoming(hyper::body::Incoming),
+    Parts(Parts),
+}
+
+/// How long reading waits for the other side.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Limits {
+    /// When the whole must have been read.
+    pub(crate) until: Option<Instant>,
+    /// How long one piece may take.
+    pub(crate) stall: Option<Duration>,
+}
+
+impl Body {
+    /// A body of no bytes.
+    pub fn empty() -> Self {
+        Self::default()
+    }
+
+    /// A body, and the writer through which it is written while it is sent. Somebody else must write, usually another
+    /// goroutine: a handler's response is sent after the handler has returned, and the writer waits for the other side
+    /// when a few pieces wait to be sent.
+    ///
+    /// ```
+    /// use gosched_http::{Body, Request, Response};
+    /// use std::io::Write;
+    ///
+    /// fn handler(_: Request) -> Response {
+    ///     let (mut writer, body) = Body::channel();
+    ///     gosched::go(move || writeln!(writer, "written while it is sent"));
+    ///     Response::new(body)
+    /// }
+    /// # let _ = handler;
+    /// ```
+    ///
+    /// In Go: `io.Pipe`.
+    pub fn channel() -> (BodyWriter, Self) {
+        let (writer, parts) = crate::writer::pair();
+        (writer, Self { kind: Kind::Parts(parts), ..Self::default() })
+    }
+
+    /// A body that `write` writes, on a goroutine of its own. If it fails or panics, the body ends with that error: the
+    /// other side learns that it has not got all of it.
+    ///
+    /// In Go: a handler that goes on writing to its `ResponseWriter`.
+    #[track_caller]
+    pub fn stream(write: impl FnOnce(&mut BodyWriter) -> io::Result<()> + Send + 'static) -> Self {
+        let (mut writer, body) = Self::channel();
+        gosched::go(move || {
+            if let Err(error) = write(&mut writer) {
+                writer.abort(error);
+            }
+        });
+        body
+    }
+
+    /// A body that is read from `reader`, on a goroutine of its own, while it is sent.
+    ///
+    /// In Go: `io.Copy(w, reader)`.
+    #[track_caller]
+    pub fn from_reader(mut reader: impl Read + Send + 'static) -> Self {
+        Self::stream(move |writer| {
+            let mut chunk = vec![0; CHUNK];
+            loop {
+                match reader.read(&mut chunk) {
+                    Ok(0) => return Ok(()),
+                    Ok(n) => writer.send(Bytes::copy_from_slice(&chunk[..n]))?,
+                    Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                    Err(error) => return Err(error),
+                }
+            }
+        })
+    }
+
+    pub(crate) fn incoming(incoming: hyper::body::Incoming, limits: Limits) -> Self {
+        let kind = if incoming.is_end_stream() { Kind::Empty } else { Kind::Incoming(incoming) };
+        Self { kind, limits, ..Self::default() }
+    }
+
+    /// The length, where it is known before it is read.
+    pub fn len(&self) -> Option<u64> {
+        self.size_hint().exact()
+    }
+
+    /// Whether there is nothing (more) to read, as far as that is known.
+    pub fn is_empty(&self) -> bool {
+        self.rest.is_empty() && self.is_end_stream()
+    }
+
+    /// Waits for the next piece, of whatever size; `None` at the end.
+    ///
+    /// # Errors
+    ///
+    /// The other side has gone before the end ([`UnexpectedEof`](io::ErrorKind::UnexpectedEof)), or breaks the protocol;
+    /// the server's limits on time are exceeded ([`TimedOut`](io::ErrorKind::TimedOut)); what the writer was aborted with.
+    ///
+    /// In Go: `Body.Read`.
+    #[track_caller]
+    pub fn next_chunk(&mut self) -> io::Result<Option<Bytes>> {
+        let Limits { until, stall } = self.limits;
+        if let Kind::Full(_) | Kind::Empty = self.kind {
+            return Ok(self.take_full());
+        }
+        match (until, stall) {
+            (None, None) => gosched::wait(self.next_chunk_async()),
+            (Some(until), None) => timeout_at(until, self.next_chunk_async())?,
+            (None, Some(stall)) => timeout(stall, self.next_chunk_async())?,
+            (Some(until), Some(stall)) => {
+                timeout_at(until.min(gosched::time::now() + stall), self.next_chunk_async())?
+            }
+        }
+    }
+
+    /// [`next_chunk`](Self::next_chunk) as a future, without the server's limits on time.
+    pub fn next_chunk_async(&mut self) -> NextChunk<'_> {
+        NextChunk { body: self }
+    }
+
+    fn take_full(&mut self) -> Option<Bytes> {
+        if !self.rest.is_empty() {
+            return Some(std::mem::take(&mut self.rest));
+        }
+        match std::mem::take(&mut self.kind) {
+            Kind::Full(bytes) => Some(bytes),
+            _ => None,
+        }
+    }
+
+    fn poll_chunk(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Option<Bytes>>> {
+        loop {
+            if !self.rest.is_empty() {
+                return Poll::Ready(Ok(Some(std::mem::take(&mut self.rest))));
+            }
+            match ready!(Pin::new(&mut *self).poll_frame(cx)) {
+                None => return Poll::Ready(Ok(None)),
+                Some(Err(error)) => return Poll::Ready(Err(error)),
+                Some(Ok(frame)) => match frame.into_data() {
+                    Ok(data) if data.is_empty() => {}
+                    Ok(data) => return Poll::Ready(Ok(Some(data))),
+                    Err(frame) => self.trailers = frame.into_trailers().ok(),
+                },
+            }
+        }
+    }
+
+    /// Reads all of it, `limit` bytes at most.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`next_chunk`](Self::next_chunk); [`FileTooLarge`](io::ErrorKind::FileTooLarge) if there are more.
+    ///
+    /// In Go: `io.ReadAll(http.MaxBytesReader(w, r.Body, limit))`.
+    #[track_caller]
+    pub fn bytes(&mut self, limit: usize) -> io::Result<Bytes> {
+        let too_large = || io::Error::new(io::ErrorKind::FileTooLarge, "the body is larger than the limit");
+        if self.len().is_some_and(|len| len > limit as u64) {
+            return Err(too_large());
+        }
+        let Some(first) = self.next_chunk()? else { return Ok(Bytes::new()) };
+        let mut all = Vec::new();
+        let mut single = Some(first);
+        loop {
+            let have = single.as_ref().map_or(all.len(), Bytes::len);
+            if have > limit {
+                return Err(too_large());
+            }
+            let Some(next) = self.next_chunk()? else { break };
+            if let Some(first) = single.take() {
+                all.extend_from_slice(&first);
+            }
+            all.extend_from_slice(&next);
+        }
+        Ok(single.unwrap_or_else(|| all.into()))
+    }
+
+    /// Reads all of it as text, `limit` bytes at most.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`bytes`](Self::bytes); it is not UTF-8 ([`InvalidData`](io::ErrorKind::InvalidData)).
+    ///
+    /// In Go: `string(body)` after `io.ReadAll`.
+    #[track_caller]
+    pub fn text(&mut self, limit: usize) -> io::Result<String> {
+        String::from_utf8(self.bytes(limit)?.into())
+            .map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))
+    }
+
+    /// The trailers, once the end was read.
+    ///
+    /// In Go: `Request.Trailer`.
+    pub fn trailers(&self) -> Option<&HeaderMap> {
+        self.trailers.as_ref()
+    }
+}
+
+/// Waits for the next piece of a body; from [`Body::next_chunk_async`].
+///
+/// # Cancellation
+///
+/// Dropped before it is ready, it has taken nothing.
+///
+/// # Example
+///
+/// ```
+/// use gosched_http::Body;
+///
+/// let mut body = Body::from("hello");
+/// assert_eq!(gosched::wait(body.next_chunk_async())?.as_deref(), Some(&b"hello"[..]));
+/// assert_eq!(gosched::wait(body.next_chunk_async())?, None);
+/// # std::io::Result::Ok(())
+/// ```
+///
+/// In Go: nothing; reading blocks.
+#[derive(Debug)]
+#[must_use = "a future does nothing until it is polled"]
+pub struct NextChunk<'a> {
+    body: &'a mut Body,
+}
+
+impl Future for NextChunk<'_> {
+    type Output = io::Result<Option<Bytes>>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        self.body.poll_chunk(cx)
+    }
+}
+
+impl Read for Body {
+    #[track_caller]
+    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        if buf.is_empty() {
+            return Ok(0);
+        }
+        if self.rest.is_empty() {
+            match self.next_chunk()? {
+                Some(chunk) => self.rest = chunk,
+                None => return Ok(0),
+            }
+        }
+        let n = buf.len().min(self.rest.len());
+        buf[..n].copy_from_slice(&self.rest.split_to(n));
+        Ok(n)
+    }
+}
+
+impl HttpBody for Body {
+    type Data = Bytes;
+    type Error = io::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, io::Error>>> {
+        if !self.rest.is_empty() {
+            return Poll::Ready(Some(Ok(Frame::data(std::mem::take(&mut self.rest)))));
+        }
+        match &mut self.kind {
+            Kind::Empty => Poll::Ready(None),
+            Kind::Full(bytes) => {
+                let bytes = std::mem::take(bytes);
+                self.kind = Kind::Empty;
+                Poll::Ready((!bytes.is_empty()).then(|| Ok(Frame::data(bytes))))
+            }
+            Kind::Incoming(incoming) => {
+                let polled = ready!(Pin::new(incoming).poll_frame(cx));
+                Poll::Ready(polled.map(|frame| frame.map_err(io_error)))
+            }
+            Kind::Parts(parts) => {
+                let polled = ready!(parts.poll_next(cx));
+                Poll::Ready(polled.map(|part| {
+                    part.map(|part| match part {
+                        Part::Data(data) => Frame::data(data),
+                        Part::Trailers(trailers) => Frame::trailers(trailers),
+                    })
+                }))
+            }
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.rest.is_empty()
+            && match &self.kind {
+                Kind::Empty => true,
+                Kind::Full(bytes) => bytes.is_empty(),
+                Kind::Incoming(incoming) => incoming.is_end_stream(),
+                Kind::Parts(_) => false,
+            }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        let mut hint = match &self.kind {
+            Kind::Empty => SizeHint::with_exact(0),
+            Kind::Full(bytes) => SizeHint::with_exact(bytes.len() as u64),
+            Kind::Incoming(incoming) => incoming.size_hint(),
+            Kind::Parts(_) => SizeHint::default(),
+        };
+        let rest = self.rest.len() as u64;
+        if rest > 0 {
+            // The upper bound first: the lower one may not exceed it.
+            if let Some(upper) = hint.upper() {
+                hint.set_upper(upper + rest);
+            }
+            hint.set_lower(hint.lower() + rest);
+        }
+        hint
+    }
+}
+
+/// hyper's error as that of a reader.
+pub(crate) fn io_error(error: hyper::Error) -> io::Error {
+    let kind = if error.is_timeout() {
+        io::ErrorKind::TimedOut
+    } else if error.is_incomplete_message() || error.is_closed() || error.is_canceled() {
+        io::ErrorKind::UnexpectedEof
+    } else if error.is_parse() {
+        io::ErrorKind::InvalidData
+    } else {
+        io::ErrorKind::Other
+    };
+    io::Error::new(kind, error)
+}
+
+impl fmt::Debug for Body {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Body").field("len", &self.len()).finish_non_exhaustive()
+    }
+}
+
+impl From<Bytes> for Body {
+    fn from(bytes: Bytes) -> Self {
+        Self { kind: Kind::Full(bytes), ..Self::default() }
+    }
+}
+
+impl From<&'static str> for Body {
+    fn from(text: &'static str) -> Self {
+        Bytes::from_static(text.as_bytes()).into()
+    }
+}
+
+impl From<&'static [u8]> for Body {
+    fn from(bytes: &'static [u8]) -> Self {
+        Bytes::from_static(bytes).into()
+    }
+}
+
+impl From<String> for Body {
+    fn from(text: String) -> Self {
+        Bytes::from(text).into()
+    }
+}
+
+impl From<Vec<u8>> for Body {
+    fn from(bytes: Vec<u8>) -> Self {
+        Bytes::from(bytes).into()
+    }
+}
+
+impl From<()> for Body {
+    fn from((): ()) -> Self {
+        Self::empty()
+    }
+}

@@ -1,0 +1,46 @@
+//! HTTP for [gosched]: a server whose handlers are plain functions that may block.
+//!
+//! ```no_run
+//! use gosched_http::{Request, Router, listen_and_serve};
+//!
+//! fn hello(request: Request) -> String {
+//!     // Anything that blocks a goroutine may be done here.
+//!     gosched::time::sleep(std::time::Duration::from_millis(5));
+//!     format!("hello, {}\n", request.param("name").unwrap())
+//! }
+//!
+//! #[gosched::main]
+//! fn main() -> std::io::Result<()> {
+//!     listen_and_serve("127.0.0.1:8080", Router::new().get("/hello/{name}", hello))
+//! }
+//! ```
+//!
+//! HTTP itself is [hyper](https://hyper.rs)'s; what is here is what stands around it: connections as goroutines, limits on
+//! time, contexts of requests, ending without breaking anything off.
+//!
+//! Features: `http2` (on by default) and `tls`, which is rustls.
+//!
+//! In Go: package `net/http`.
+
+#![forbid(unsafe_code)]
+
+mod body;
+mod handler;
+mod request;
+mod response;
+mod router;
+mod server;
+mod slot;
+mod writer;
+
+pub use body::{Body, NextChunk};
+pub use handler::{Handler, With, WithTimeout, abort};
+pub use http::{self, HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri, Version, header};
+pub use request::Request;
+pub use response::{IntoResponse, Response};
+pub use router::Router;
+pub use server::{Builder, ConnState, Server, listen_and_serve};
+pub use slot::{ClientGone, ConnInfo};
+#[cfg(feature = "tls")]
+pub use tokio_rustls::rustls;
+pub use writer::BodyWriter;

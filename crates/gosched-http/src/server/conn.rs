@@ -1,0 +1,180 @@
+//! What is known of a connection by those who have to do with it: its goroutine, its bytes, its requests, the server.
+//!
+//! Flags and counts are written in the connection's goroutine, but for the count of requests, which handlers lower when
+//! they are dropped elsewhere; whoever does that wakes the goroutine.
+
+use super::config::{Config, ConnState};
+use super::shared::Shared;
+use crate::slot::ConnInfo;
+use gosched::time::now;
+use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::Waker;
+use std::time::Instant;
+
+/// See the module.
+pub(super) struct Conn {
+    pub(super) info: Arc<ConnInfo>,
+    pub(super) shared: Arc<Shared>,
+    /// Requests that are not answered yet, to the last byte.
+    requests: AtomicUsize,
+    /// Something was read since the last request has begun.
+    read: AtomicBool,
+    /// The last attempt to write has found no room.
+    blocked: AtomicBool,
+    /// Something was written, or tried to, since the goroutine looked.
+    wrote: AtomicBool,
+    times: Mutex<Times>,
+    state: AtomicU8,
+    /// The connection's goroutine.
+    waker: Mutex<Option<Waker>>,
+}
+
+/// Noted only where some limit needs it.
+#[derive(Default)]
+struct Times {
+    /// When the first byte of the request to come was read.
+    head: Option<Instant>,
+    /// When the response must have been sent.
+    write_until: Option<Instant>,
+}
+
+impl Conn {
+    pub(super) fn new(info: ConnInfo, shared: Arc<Shared>) -> Self {
+        Self {
+            info: Arc::new(info),
+            shared,
+            requests: AtomicUsize::new(0),
+            read: AtomicBool::new(false),
+            blocked: AtomicBool::new(false),
+            wrote: AtomicBool::new(false),
+            times: Mutex::default(),
+            state: AtomicU8::new(ConnState::New as u8),
+            waker: Mutex::new(None),
+        }
+    }
+
+    pub(super) fn config(&self) -> &Config {
+        &self.shared.config
+    }
+
+    fn times(&self) -> std::sync::MutexGuard<'_, Times> {
+        self.times.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    // ---- reading and writing ----------------------------------------------------------------
+
+    pub(super) fn note_read(&self) {
+        if !self.read.swap(true, Ordering::Relaxed) && self.config().read_timeout.is_some() {
+            self.times().head = Some(now());
+        }
+    }
+
+    pub(super) fn note_write(&self, blocked: bool) {
+        self.blocked.store(blocked, Ordering::Relaxed);
+        if !blocked {
+            self.wrote.store(true, Ordering::Relaxed);
+        }
+    }
+
+    /// Whether the response may still be sent.
+    pub(super) fn check_write(&self) -> io::Result<()> {
+        if self.config().write_timeout.is_some() && self.write_until().is_some_and(|until| until <= now()) {
+            return Err(io::Error::new(io::ErrorKind::TimedOut, "the response has taken too long"));
+        }
+        Ok(())
+    }
+
+    pub(super) fn write_until(&self) -> Option<Instant> {
+        self.config().write_timeout?;
+        self.times().write_until
+    }
+
+    pub(super) fn is_blocked(&self) -> bool {
+        self.blocked.load(Ordering::Relaxed)
+    }
+
+    /// Whether something was written since the last call.
+    pub(super) fn take_wrote(&self) -> bool {
+        self.wrote.swap(false, Ordering::Relaxed)
+    }
+
+    /// Whether a part of a head was read.
+    pub(super) fn has_read(&self) -> bool {
+        self.read.load(Ordering::Relaxed)
+    }
+
+    // ---- requests ---------------------------------------------------------------------------
+
+    pub(super) fn requests(&self) -> usize {
+        // Acquire: what was done for a request comes before its end.
+        self.requests.load(Ordering::Acquire)
+    }
+
+    /// A request has begun. Returns when it must have been read.
+    pub(super) fn begin(&self) -> Option<Instant> {
+        self.requests.fetch_add(1, Ordering::Relaxed);
+        self.read.store(false, Ordering::Relaxed);
+        self.set_state(ConnState::Active);
+        let config = self.config();
+        if config.read_timeout.is_none() && config.write_timeout.is_none() {
+            return None;
+        }
+        let start = now();
+        let mut times = self.times();
+        times.write_until = config.write_timeout.map(|limit| start + limit);
+        let head = times.head.take().unwrap_or(start);
+        config.read_timeout.map(|limit| head + limit)
+    }
+
+    /// A request was answered, or given up.
+    pub(super) fn end(&self) {
+        self.requests.fetch_sub(1, Ordering::Release);
+    }
+
+    // ---- its life ---------------------------------------------------------------------------
+
+    pub(super) fn set_state(&self, state: ConnState) {
+        if self.state.swap(state as u8, Ordering::Relaxed) != state as u8 {
+            self.tell(state);
+        }
+    }
+
+    pub(super) fn is_state(&self, state: ConnState) -> bool {
+        self.state.load(Ordering::Relaxed) == state as u8
+    }
+
+    pub(super) fn tell(&self, state: ConnState) {
+        if let Some(told) = &self.config().on_state {
+            // It is also told while a connection is dropped, where a panic must not go on.
+            if catch_unwind(AssertUnwindSafe(|| told(&self.info, state))).is_err() {
+                self.config().log(format_args!("http: on_state has panicked"));
+            }
+        }
+    }
+
+    /// Leaves the waker of the connection's goroutine for [`wake`](Self::wake).
+    pub(super) fn register(&self, waker: &Waker) {
+        let mut place = self.waker.lock().unwrap_or_else(PoisonError::into_inner);
+        if place.as_ref().is_some_and(|old| old.will_wake(waker)) {
+            return;
+        }
+        drop(place);
+        // Wakers are cloned and dropped without the lock.
+        let fresh = waker.clone();
+        place = self.waker.lock().unwrap_or_else(PoisonError::into_inner);
+        let old = place.replace(fresh);
+        drop(place);
+        drop(old);
+    }
+
+    /// Lets the connection's goroutine look at the server's state.
+    pub(super) fn wake(&self) {
+        let waker = self.waker.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(waker) = waker {
+            waker.wake();
+        }
+    }
+}

@@ -1,0 +1,237 @@
+//! From hyper's requests to handlers, and back.
+//!
+//! # Where a handler runs
+//!
+//! A connection is a future on a goroutine. Over HTTP/1 a request without a body is answered inside its poll: nothing is
+//! spawned, nothing is woken, and a handler that blocks keeps the stack that the poll runs on until it returns. (A
+//! connection that waits for its next request has no stack.) Nothing is lost by that, since HTTP/1 knows one request at a
+//! time; that the client goes away is seen by a goroutine which looks for it if the handler asks for its context.
+//!
+//! A handler that may read a body, or that shares the connection with others (HTTP/2), must not keep the connection from
+//! being polled, and runs on a goroutine of its own; so does one behind TLS, where nobody but the connection can see the
+//! client go.
+
+use super::conn::Conn;
+use crate::body::{Body, Limits};
+use crate::handler::Aborted;
+use crate::request::Request;
+use crate::response::{IntoResponse, Response};
+use crate::slot::Slot;
+use bytes::Bytes;
+use gosched::goroutine::{self, Goexit, JoinHandle, ShutDown};
+use http::header::{CONNECTION, HeaderValue};
+use http::{Method, StatusCode};
+use http_body::{Body as HttpBody, Frame, SizeHint};
+use hyper::body::Incoming;
+use std::any::Any;
+use std::cell::Cell;
+use std::error::Error;
+use std::fmt;
+use std::future::Future;
+use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+
+pub(super) struct Service {
+    conn: Arc<Conn>,
+    http2: bool,
+    /// The last request's, to be used again if nobody has kept it.
+    slot: Cell<Option<Arc<Slot>>>,
+}
+
+/// The connection (HTTP/2: the stream) ends without an answer.
+#[derive(Debug)]
+pub(super) struct NoAnswer;
+
+impl fmt::Display for NoAnswer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the handler has aborted")
+    }
+}
+
+impl Error for NoAnswer {}
+
+type Answer = Result<Response, NoAnswer>;
+
+impl Service {
+    pub(super) fn new(conn: Arc<Conn>, http2: bool) -> Self {
+        Self { conn, http2, slot: Cell::new(None) }
+    }
+
+    fn slot(&self, unwatched: bool) -> Arc<Slot> {
+        let slot = match self.slot.take() {
+            Some(mut slot) => match Arc::get_mut(&mut slot) {
+                Some(only) => {
+                    only.reset(unwatched);
+                    slot
+                }
+                None => Arc::new(Slot::new(Some(self.conn.info.clone()), unwatched)),
+            },
+            None => Arc::new(Slot::new(Some(self.conn.info.clone()), unwatched)),
+        };
+        if !self.http2 {
+            self.slot.set(Some(slot.clone()));
+        }
+        slot
+    }
+}
+
+impl hyper::service::Service<http::Request<Incoming>> for Service {
+    type Response = http::Response<Outgoing>;
+    type Error = NoAnswer;
+    type Future = Call;
+
+    fn call(&self, request: http::Request<Incoming>) -> Call {
+        let until = self.conn.begin();
+        let (parts, incoming) = request.into_parts();
+        let inside = !self.http2 && !self.conn.info.secure && incoming.is_end_stream();
+        let slot = self.slot(inside);
+        let head_only = parts.method == Method::HEAD;
+        let pending = Pending {
+            conn: self.conn.clone(),
+            slot: slot.clone(),
+            http2: self.http2,
+            whole: false,
+            head_only,
+        };
+        let limits = Limits { until, stall: self.conn.config().stall_timeout };
+        let request = Request::new(parts, Body::incoming(incoming, limits), slot);
+        if inside {
+            let answer = answer(&self.conn, request);
+            return Call { answer: Answering::Done(Some(answer)), pending: Some(pending) };
+        }
+        let conn = self.conn.clone();
+        let answer = match goroutine::Builder::new().spawn(move || answer(&conn, request)) {
+            Ok(handle) => Answering::Elsewhere(handle),
+            // No stack, no memory: others have them, and will give them back.
+            Err(_) => Answering::Done(Some(Ok(StatusCode::SERVICE_UNAVAILABLE.into_response()))),
+        };
+        Call { answer, pending: Some(pending) }
+    }
+}
+
+/// Calls the handler; its panic is an answer, too.
+fn answer(conn: &Conn, request: Request) -> Answer {
+    // For the log, should it panic: clones of these allocate nothing, but for methods nobody knows.
+    let (method, uri) = (request.method().clone(), request.uri().clone());
+    let handler = &conn.shared.handler;
+    let payload = match catch_unwind(AssertUnwindSafe(|| handler.handle(request))) {
+        Ok(response) => return Ok(response),
+        Err(payload) => payload,
+    };
+    if payload.is::<Aborted>() {
+        return Err(NoAnswer);
+    }
+    if payload.is::<Goexit>() || payload.is::<ShutDown>() {
+        // That is not a panic; it ends the goroutine.
+        resume_unwind(payload);
+    }
+    conn.config().log(format_args!(
+        "http: panic serving {}: {} ({method} {})",
+        conn.info.peer,
+        text(&*payload),
+        uri.path(),
+    ));
+    let mut response = (StatusCode::INTERNAL_SERVER_ERROR, "internal server error\n").into_response();
+    // In what state the handler has left things nobody knows.
+    response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+    Ok(response)
+}
+
+fn text(payload: &(dyn Any + Send)) -> &str {
+    let owned = || payload.downcast_ref::<String>().map(String::as_str);
+    payload.downcast_ref::<&str>().copied().or_else(owned).unwrap_or("Box<dyn Any>")
+}
+
+/// A request that is being answered.
+pub(super) struct Call {
+    answer: Answering,
+    pending: Option<Pending>,
+}
+
+// There is one for each connection; a box for each request would cost more.
+#[allow(clippy::large_enum_variant)]
+enum Answering {
+    Done(Option<Answer>),
+    Elsewhere(JoinHandle<Answer>),
+}
+
+impl Future for Call {
+    type Output = Result<http::Response<Outgoing>, NoAnswer>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let answer = match &mut self.answer {
+            Answering::Done(answer) => answer.take().unwrap_or(Err(NoAnswer)),
+            // A goroutine that ends otherwise has called `goexit`.
+            Answering::Elsewhere(handle) => ready!(Pin::new(handle).poll(cx)).unwrap_or(Err(NoAnswer)),
+        };
+        let Some(mut pending) = self.pending.take() else { return Poll::Ready(Err(NoAnswer)) };
+        Poll::Ready(answer.map(|mut response| {
+            if pending.http2 {
+                response.headers_mut().remove(CONNECTION);
+            } else if pending.conn.shared.is_ending() {
+                response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+            }
+            pending.whole = pending.head_only || response.body().is_end_stream();
+            response.map(|body| Outgoing { body, pending })
+        }))
+    }
+}
+
+/// A request counts until this is dropped.
+struct Pending {
+    conn: Arc<Conn>,
+    slot: Arc<Slot>,
+    http2: bool,
+    /// All of the response was taken to be sent.
+    whole: bool,
+    /// Nobody wants the body.
+    head_only: bool,
+}
+
+impl Drop for Pending {
+    fn drop(&mut self) {
+        if self.whole {
+            self.slot.returned();
+        } else {
+            self.slot.gone();
+        }
+        self.conn.end();
+        if self.http2 {
+            // Streams are goroutines of their own.
+            self.conn.wake();
+        }
+    }
+}
+
+/// A response's body, which tells when it is done.
+pub(super) struct Outgoing {
+    body: Body,
+    pending: Pending,
+}
+
+impl HttpBody for Outgoing {
+    type Data = Bytes;
+    type Error = io::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, io::Error>>> {
+        let frame = ready!(Pin::new(&mut self.body).poll_frame(cx));
+        if frame.is_none() || self.body.is_end_stream() {
+            self.pending.whole = true;
+        }
+        Poll::Ready(frame)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
