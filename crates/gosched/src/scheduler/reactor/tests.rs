@@ -1,5 +1,3 @@
-#![allow(non_snake_case)]
-
 use super::*;
 use std::os::fd::AsRawFd;
 use std::os::unix::net::UnixStream;
