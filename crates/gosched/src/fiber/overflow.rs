@@ -64,7 +64,8 @@ pub(crate) fn install() {
                 let mut new = MaybeUninit::<libc::sigaction>::zeroed().assume_init();
                 new.sa_sigaction = on_fault as *const () as usize;
                 new.sa_flags = libc::SA_SIGINFO | libc::SA_ONSTACK;
-                libc::sigemptyset(&mut new.sa_mask);
+                // No other handler during the report: the signal stack of a thread of std's has room for one.
+                libc::sigfillset(&mut new.sa_mask);
                 libc::sigaction(signal, &new, ptr::null_mut());
             }
         }
@@ -80,6 +81,17 @@ extern "C" fn on_fault(signal: c_int, info: *mut siginfo_t, context: *mut c_void
         && let Some(hit) = stack::find_guard(addr)
     {
         report(hit);
+    }
+    // SAFETY: the kernel passes a valid context: with the signals that were blocked before, as whoever was there before us
+    // expects it. Async-signal-safe.
+    unsafe {
+        let before = &raw const (*context.cast::<libc::ucontext_t>()).uc_sigmask;
+        libc::pthread_sigmask(libc::SIG_SETMASK, before.cast(), ptr::null_mut());
+        // This one stays blocked, as during any handler that does not ask for more.
+        let mut this = MaybeUninit::<libc::sigset_t>::zeroed().assume_init();
+        libc::sigemptyset(&mut this);
+        libc::sigaddset(&mut this, signal);
+        libc::pthread_sigmask(libc::SIG_BLOCK, &this, ptr::null_mut());
     }
     pass_on(signal, info, context, code);
 }
