@@ -201,6 +201,19 @@ fn child_own_signal_stack() {
 }
 
 #[test]
+fn a_small_signal_stack_is_replaced_and_a_large_one_is_not() {
+    let thread = std::thread::spawn(|| {
+        assert!(current_alt_stack().unwrap().ss_size < enough(), "std's has room for one handler");
+        ensure_alt_stack().unwrap();
+        let ours = current_alt_stack().unwrap();
+        assert!(ours.ss_size >= enough());
+        ensure_alt_stack().unwrap();
+        assert_eq!(current_alt_stack().unwrap().ss_sp, ours.ss_sp, "it is large enough");
+    });
+    thread.join().unwrap();
+}
+
+#[test]
 fn our_signal_stack_ends_with_its_thread() {
     let (base, len) = std::thread::spawn(|| {
         take_signal_stack_away();

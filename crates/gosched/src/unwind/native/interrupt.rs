@@ -28,6 +28,7 @@ use super::copy::{MOST_WORDS, StackCopy, WORD};
 use super::{probe, walk};
 use crate::fiber::saved::Saved;
 use crate::sys::global::{AtomicPtr, AtomicU32, AtomicUsize, Mutex, Once, OnceLock, Ordering, lock};
+use crate::sys::signals;
 use crate::sys::threads::os_id;
 use crate::task::{Context, TaskRef};
 use crate::unwind::Trace;
@@ -214,7 +215,8 @@ fn install() {
             let mut new = MaybeUninit::<libc::sigaction>::zeroed().assume_init();
             new.sa_sigaction = on_signal as *const () as usize;
             new.sa_flags = libc::SA_SIGINFO | libc::SA_ONSTACK | libc::SA_RESTART;
-            libc::sigemptyset(&mut new.sa_mask);
+            // No other handler during the copy: see `signals`.
+            libc::sigfillset(&mut new.sa_mask);
             libc::sigaction(SIGNAL, &new, ptr::null_mut());
         }
     });
@@ -290,16 +292,8 @@ fn pass_on(signal: c_int, info: *mut siginfo_t, context: *mut c_void) {
     if old.sa_sigaction == libc::SIG_IGN || old.sa_sigaction == libc::SIG_DFL {
         return;
     }
-    // SAFETY: the old action named a handler of the form that its flags tell, which expects to be called with what the
-    // kernel passed us.
-    unsafe {
-        if old.sa_flags & libc::SA_SIGINFO != 0 {
-            type Informed = extern "C" fn(c_int, *mut siginfo_t, *mut c_void);
-            std::mem::transmute::<usize, Informed>(old.sa_sigaction)(signal, info, context);
-        } else {
-            std::mem::transmute::<usize, extern "C" fn(c_int)>(old.sa_sigaction)(signal);
-        }
-    }
+    // SAFETY: we are in a handler, with what the kernel passed; and the old action names one.
+    unsafe { signals::call_previous(old, signal, info, context) }
 }
 
 #[cfg(test)]
