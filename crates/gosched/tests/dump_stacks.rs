@@ -326,7 +326,8 @@ fn U09_dumps_of_goroutines_that_talk_lose_no_message() {
         });
         let mut dumps = 0;
         while !game.is_finished() || dumps == 0 {
-            assert!(debug::stacks().starts_with("goroutine "));
+            // If it has ended since, there may be nobody.
+            assert!(debug::stacks().starts_with("goroutine ") || game.is_finished());
             dumps += 1;
         }
         game.join().unwrap();

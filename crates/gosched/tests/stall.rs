@@ -252,6 +252,55 @@ fn U19_a_programs_own_handler_gets_its_signals_and_none_of_ours() {
     assert_eq!(raise(), 2, "it got ours, or none of its own");
 }
 
+/// Needs a good part of the signal stack that std gives to threads.
+extern "C" fn uses_stack(_: libc::c_int) {
+    black_box([0u8; 2048]);
+}
+
+/// Goes on where the stack is used up to some depth, so that copying it takes a while.
+#[inline(never)]
+fn deep(depth: usize, f: &dyn Fn()) {
+    let frame = black_box([depth as u8; 1024]);
+    if depth == 0 {
+        f()
+    } else {
+        deep(depth - 1, f)
+    }
+    black_box(&frame);
+}
+
+#[test]
+fn U19_handlers_of_the_program_may_interrupt_ours_and_be_interrupted() {
+    let name = "U19_handlers_of_the_program_may_interrupt_ours_and_be_interrupted";
+    if !is_child() {
+        Child::new(name).passes();
+        return;
+    }
+    // SAFETY: all zero is a valid action; the handler has the right form, and is async-signal-safe.
+    unsafe {
+        let mut action: libc::sigaction = std::mem::zeroed();
+        action.sa_sigaction = uses_stack as *const () as usize;
+        action.sa_flags = libc::SA_ONSTACK | libc::SA_RESTART;
+        assert_eq!(libc::sigaction(libc::SIGPROF, &action, std::ptr::null_mut()), 0);
+    }
+    let reports = stalled(1, |_| {
+        // SAFETY: asks for a number.
+        let (process, thread) = (std::process::id(), unsafe { libc::gettid() });
+        let over = AtomicBool::new(false);
+        thread::scope(|scope| {
+            scope.spawn(|| {
+                while !over.load(Ordering::Relaxed) {
+                    // SAFETY: the thread is there until `over`.
+                    unsafe { libc::syscall(libc::SYS_tgkill, process, thread, libc::SIGPROF) };
+                }
+            });
+            deep(100, &|| computes(4 * AFTER));
+            over.store(true, Ordering::Relaxed);
+        });
+    });
+    assert_eq!(reports[0].culprit.stack.is_some(), has_backtraces());
+}
+
 #[test]
 fn U19_programs_that_do_not_know_the_signal_may_get_it_from_others() {
     stalled(1, |_| computes(3 * AFTER));

@@ -12,4 +12,6 @@ pub(crate) mod global;
 pub(crate) mod lock;
 pub(crate) mod mem;
 pub(crate) mod prim;
+#[cfg(not(loom))]
+pub(crate) mod signals;
 pub(crate) mod threads;

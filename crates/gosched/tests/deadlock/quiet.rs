@@ -29,6 +29,8 @@ pub(super) const TESTS: &[Test] = &[
     ("D03_somebody_waits_for_a_signal", says_nothing_at_a_signal, awaited_signal),
     ("D03_a_socket_awaited_beside_a_channel", says_nothing_to_a_client, socket_beside_a_channel),
     ("D03_a_plain_thread_that_waits_for_a_socket", says_nothing_to_a_client, thread_at_a_socket),
+    #[cfg(feature = "tokio")]
+    ("D03_a_timer_of_tokio_beside_a_channel", says_nothing, timer_of_tokio_beside_a_channel),
     ("D05_a_goroutine_that_computes", says_nothing, computing),
     ("D05_one_worker_with_goroutines_behind_it", says_nothing, behind_a_hog),
     ("D03_a_plain_thread_with_a_sender", says_nothing, plain_thread),
@@ -193,6 +195,22 @@ fn socket_beside_a_channel() {
             let accepted = accept.as_mut().poll(cx).map(|accepted| drop(accepted.unwrap()));
             assert!(recv.as_mut().poll(cx).is_pending());
             accepted
+        })
+        .await
+    });
+}
+
+/// The reactor's thread is as good as somebody else's.
+#[cfg(feature = "tokio")]
+#[gosched::main]
+fn timer_of_tokio_beside_a_channel() {
+    let (_kept, rx) = bounded::<u8>(0);
+    wait(async {
+        let (mut timer, mut recv) = (pin!(tokio::time::sleep(A_WHILE * 2)), pin!(rx.recv_async()));
+        poll_fn(|cx| {
+            let passed = timer.as_mut().poll(cx);
+            assert!(recv.as_mut().poll(cx).is_pending());
+            passed
         })
         .await
     });

@@ -46,14 +46,13 @@ use crate::clock::{real_now, to_nanos};
 use crate::sys::census;
 use crate::sys::global::{Mutex, OnceLock, lock};
 use crate::sys::prim::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
-use crate::sys::threads::discard_payload;
+use crate::wait::queue::wake_quietly;
 use mio::event::Event;
 use mio::unix::SourceFd;
 use mio::{Events, Interest, Poll, Registry, Token};
 use source::Source;
 use std::io;
 use std::os::fd::RawFd;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::task::Waker;
 use std::time::Duration;
@@ -141,9 +140,8 @@ fn is_awaited() -> bool {
 pub(super) fn wake_all(woken: &mut Vec<Waker>) -> bool {
     let any = !woken.is_empty();
     for waker in woken.drain(..) {
-        if let Err(payload) = catch_unwind(AssertUnwindSafe(|| waker.wake())) {
-            discard_payload(payload);
-        }
+        wake_quietly(Some(waker));
+        census::end_deliveries(1);
     }
     any
 }
@@ -280,12 +278,17 @@ impl Reactor {
         }
         // A source has two directions, and each a caller from the queue and a watcher.
         woken.reserve(EVENTS * 4);
+        // Those who are to be woken: by `wake_all`, when a worker that counts as asleep has left the seat.
+        let before = woken.len();
+        census::begin_deliveries(1);
         let sources = lock(&self.sources);
         for event in events.iter() {
             if let Some(source) = sources.find(event.token()) {
                 deliver(event, source, woken);
             }
         }
+        census::begin_deliveries(woken.len() - before);
+        census::end_deliveries(1);
     }
 
     fn add(&self, fd: RawFd) -> io::Result<(Token, Arc<Source>)> {

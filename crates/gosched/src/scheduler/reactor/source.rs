@@ -235,7 +235,7 @@ impl Direction {
     pub(crate) fn kick(&self) {
         let mut woken = Vec::with_capacity(2);
         self.event(false, &mut woken);
-        super::wake_all(&mut woken);
+        woken.into_iter().for_each(|waker| wake_quietly(Some(waker)));
     }
 
     /// Changes when operations give up, also those that wait already.
