@@ -370,7 +370,10 @@ impl HttpBody for Body {
 
 /// hyper's error as that of a reader.
 pub(crate) fn io_error(error: hyper::Error) -> io::Error {
-    let kind = if error.is_timeout() {
+    let source = std::error::Error::source(&error).and_then(|source| source.downcast_ref::<io::Error>());
+    let kind = if let Some(source) = source {
+        source.kind()
+    } else if error.is_timeout() {
         io::ErrorKind::TimedOut
     } else if error.is_incomplete_message() || error.is_closed() || error.is_canceled() {
         io::ErrorKind::UnexpectedEof
