@@ -3,7 +3,7 @@
 
 mod common;
 
-use common::{bounded, eventually, get, serve};
+use common::{bounded, eventually, get, ms, serve};
 use gosched_http::Request;
 use std::io::{Read, Write};
 use std::net::TcpStream;
@@ -38,7 +38,12 @@ fn an_idle_connection_costs_12_kilobytes_at_most() {
             // What is made once is made now.
             let first: Vec<_> = (0..20).map(|_| connect()).collect();
             let before = resident();
-            let kept: Vec<_> = (0..CONNECTIONS).map(|_| connect()).collect();
+            let mut kept = Vec::new();
+            while kept.len() < CONNECTIONS {
+                kept.extend((0..40).map(|_| connect()));
+                // So that they rest one after the other, as those of a server do that runs for a while.
+                gosched::time::sleep(ms(150));
+            }
             eventually("all are idle", || served.server.connections() == CONNECTIONS + first.len());
             let each = resident().saturating_sub(before) / CONNECTIONS;
             println!("{each} bytes for each idle connection");
