@@ -9,6 +9,7 @@ use std::fmt;
 use std::future::Future;
 use std::io::{self, Read};
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 
@@ -52,6 +53,22 @@ pub struct Body {
     rest: Bytes,
     trailers: Option<HeaderMap>,
     limits: Limits,
+    /// Dropped when an incoming body has come to its end.
+    reading: Option<Reading>,
+}
+
+/// Tells a connection that a request's body is read no more.
+pub(crate) struct Reading(pub(crate) Arc<dyn Reader>);
+
+/// Where a request's body comes from.
+pub(crate) trait Reader: Send + Sync {
+    fn has_read(&self);
+}
+
+impl Drop for Reading {
+    fn drop(&mut self) {
+        self.0.has_read();
+    }
 }
 
 #[derive(Default)]
@@ -133,9 +150,9 @@ impl Body {
         })
     }
 
-    pub(crate) fn incoming(incoming: hyper::body::Incoming, limits: Limits) -> Self {
-        let kind = if incoming.is_end_stream() { Kind::Empty } else { Kind::Incoming(incoming) };
-        Self { kind, limits, ..Self::default() }
+    /// The body of a request, that is not empty.
+    pub(crate) fn incoming(incoming: hyper::body::Incoming, limits: Limits, reading: Reading) -> Self {
+        Self { kind: Kind::Incoming(incoming), limits, reading: Some(reading), ..Self::default() }
     }
 
     /// The length, where it is known before it is read.
@@ -324,7 +341,13 @@ impl HttpBody for Body {
                 Poll::Ready((!bytes.is_empty()).then(|| Ok(Frame::data(bytes))))
             }
             Kind::Incoming(incoming) => {
-                let polled = ready!(Pin::new(incoming).poll_frame(cx));
+                let polled = ready!(Pin::new(&mut *incoming).poll_frame(cx));
+                if polled.is_none() || incoming.is_end_stream() {
+                    // It is not asked again: where the length was known, hyper says that this is the end only when the
+                    // connection has gone on to the next request.
+                    self.kind = Kind::Empty;
+                    self.reading = None;
+                }
                 Poll::Ready(polled.map(|frame| frame.map_err(io_error)))
             }
             Kind::Parts(parts) => {
@@ -370,7 +393,10 @@ impl HttpBody for Body {
 
 /// hyper's error as that of a reader.
 pub(crate) fn io_error(error: hyper::Error) -> io::Error {
-    let kind = if error.is_timeout() {
+    let source = std::error::Error::source(&error).and_then(|source| source.downcast_ref::<io::Error>());
+    let kind = if let Some(source) = source {
+        source.kind()
+    } else if error.is_timeout() {
         io::ErrorKind::TimedOut
     } else if error.is_incomplete_message() || error.is_closed() || error.is_canceled() {
         io::ErrorKind::UnexpectedEof

@@ -40,6 +40,58 @@ fn a_connection_is_kept_and_serves_many_requests() {
 }
 
 #[test]
+fn a_connection_that_has_rested_goes_on() {
+    everywhere(|| {
+        let served = serve(|mut request: Request| {
+            let length = request.body_mut().text(10_000).unwrap().len();
+            format!("{} {length}", request.path())
+        });
+        let mut stream = served.connect();
+        for n in 0..3 {
+            // Longer than it keeps its buffers.
+            time::sleep(ms(150));
+            let text = get(&format!("/{n}"));
+            let (first, second) = text.split_at(n * 5);
+            stream.write_all(first.as_bytes()).unwrap();
+            time::sleep(ms(10));
+            stream.write_all(second.as_bytes()).unwrap();
+            assert_eq!(read_response(&mut stream).1, format!("/{n} 0"));
+            time::sleep(ms(150));
+            let body = "x".repeat(5000);
+            let post = format!("POST /{n} HTTP/1.1\r\nHost: x\r\nContent-Length: 5000\r\n\r\n{body}");
+            stream.write_all(post.as_bytes()).unwrap();
+            assert_eq!(read_response(&mut stream).1, format!("/{n} 5000"));
+        }
+        time::sleep(ms(150));
+        assert_eq!(served.server.connections(), 1);
+        served.end();
+        common::assert_closed(&mut stream);
+    });
+}
+
+#[test]
+fn a_body_may_be_read_after_the_answer() {
+    everywhere(|| {
+        let (tx, rx) = chan::unbounded();
+        let served = serve(move |request: Request| {
+            let (tx, mut body) = (tx.clone(), request.into_body());
+            go(move || tx.send(body.text(100).map_err(|error| error.kind())).unwrap());
+            "at once"
+        });
+        let mut stream = served.connect();
+        stream.write_all(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 6\r\n\r\nabc").unwrap();
+        assert_eq!(read_response(&mut stream).1, "at once");
+        time::sleep(ms(150));
+        stream.write_all(b"def").unwrap();
+        assert_eq!(rx.recv().unwrap(), Ok("abcdef".to_owned()));
+        stream.write_all(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\n\r\nghi").unwrap();
+        assert_eq!(read_response(&mut stream).1, "at once");
+        assert_eq!(rx.recv().unwrap(), Ok("ghi".to_owned()));
+        served.end();
+    });
+}
+
+#[test]
 fn requests_sent_at_once_are_answered_in_their_order() {
     everywhere(|| {
         let served = serve(|request: Request| {

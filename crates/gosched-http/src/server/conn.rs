@@ -5,6 +5,7 @@
 
 use super::config::{Config, ConnState};
 use super::shared::Shared;
+use crate::body::Reader;
 use crate::slot::ConnInfo;
 use gosched::time::now;
 use std::io;
@@ -18,7 +19,7 @@ use std::time::Instant;
 pub(super) struct Conn {
     pub(super) info: Arc<ConnInfo>,
     pub(super) shared: Arc<Shared>,
-    /// Requests that are not answered yet, to the last byte.
+    /// Requests that are not answered yet, to the last byte, and bodies that are not read yet.
     requests: AtomicUsize,
     /// Something was read since the last request has begun.
     read: AtomicBool,
@@ -39,6 +40,13 @@ struct Times {
     head: Option<Instant>,
     /// When the response must have been sent.
     write_until: Option<Instant>,
+}
+
+impl Reader for Conn {
+    fn has_read(&self) {
+        self.end();
+        self.wake();
+    }
 }
 
 impl Conn {
@@ -102,7 +110,7 @@ impl Conn {
     }
 
     /// Whether a part of a head was read.
-    pub(super) fn has_read(&self) -> bool {
+    pub(super) fn has_begun(&self) -> bool {
         self.read.load(Ordering::Relaxed)
     }
 
@@ -113,9 +121,9 @@ impl Conn {
         self.requests.load(Ordering::Acquire)
     }
 
-    /// A request has begun. Returns when it must have been read.
-    pub(super) fn begin(&self) -> Option<Instant> {
-        self.requests.fetch_add(1, Ordering::Relaxed);
+    /// A request has begun, with a body or without. Returns when it must have been read.
+    pub(super) fn begin(&self, body: bool) -> Option<Instant> {
+        self.requests.fetch_add(1 + usize::from(body), Ordering::Relaxed);
         self.read.store(false, Ordering::Relaxed);
         self.set_state(ConnState::Active);
         let config = self.config();
@@ -129,9 +137,14 @@ impl Conn {
         config.read_timeout.map(|limit| head + limit)
     }
 
-    /// A request was answered, or given up.
+    /// A request was answered, or given up; or its body was.
     pub(super) fn end(&self) {
-        self.requests.fetch_sub(1, Ordering::Release);
+        // Release: what was done for the request comes before whoever sees that it has ended.
+        if self.requests.fetch_sub(1, Ordering::Release) == 1 {
+            // What was read since it began was of its body. (Or it was a part of the next one, sent at once: that is given
+            // the time of an idle connection.)
+            self.read.store(false, Ordering::Relaxed);
+        }
     }
 
     // ---- its life ---------------------------------------------------------------------------

@@ -13,13 +13,15 @@ use hyper::rt::{Read, ReadBuf};
 use hyper::server::conn::http1;
 use std::future::{Future, poll_fn};
 use std::io;
-use std::pin::{Pin, pin};
+use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 
 /// How long an ending server waits for the first byte of a connection that has sent none.
 const NEW_GRACE: Duration = Duration::from_secs(5);
+/// How long a connection has been idle before its buffers are given back. Long enough that a busy one keeps them.
+const REST: Duration = Duration::from_millis(100);
 /// With this an HTTP/2 connection begins.
 #[cfg(feature = "http2")]
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
@@ -56,17 +58,27 @@ pub(super) async fn serve(conn: Arc<Conn>, stream: TcpStream, place: Option<Sema
             None => return,
         },
     };
-    let service = Service::new(conn.clone(), http2);
+    let mut service = Service::new(conn.clone(), http2);
+    #[cfg(feature = "http2")]
     if http2 {
-        #[cfg(feature = "http2")]
-        {
-            // Boxed, as few are of this kind: each connection's future has room for the largest.
-            let http = http2::of(&conn, io, service);
-            drive(&conn, pin!(http), true, alarm).await;
+        // Boxed, as few are of this kind: each connection's future has room for the largest.
+        let mut http = http2::of(&conn, io, service);
+        drive(&conn, &mut http, true, &mut alarm).await;
+        return;
+    }
+    loop {
+        let mut http = http1(&conn).serve_connection(io, service).with_upgrades();
+        let End::Rest(since) = drive(&conn, &mut http, false, &mut alarm).await else { return };
+        // It is not in the middle of anything, so hyper's connection with its 16 KiB of buffers can be made anew.
+        let Some(parts) = http.into_parts() else { return };
+        (io, service) = (parts.io, parts.service);
+        if !parts.read_buf.is_empty() {
+            io.unread(Bytes::copy_from_slice(&parts.read_buf));
         }
-    } else {
-        let http = http1(&conn).serve_connection(io, service).with_upgrades();
-        drive(&conn, pin!(http), false, alarm).await;
+        drop(parts.read_buf);
+        if rest(&conn, &mut io, since, &mut alarm).await.is_none() {
+            return;
+        }
     }
 }
 
@@ -157,17 +169,38 @@ async fn detect(conn: &Conn, io: &mut Io, opened: Instant, alarm: &mut Alarm) ->
     Some(http2)
 }
 
+/// Waits for the next request without any buffers. `None` if it does not come.
+async fn rest(conn: &Conn, io: &mut Io, since: Instant, alarm: &mut Alarm) -> Option<()> {
+    poll_fn(|cx| {
+        conn.register(cx.waker());
+        let mut room = [0; 1024];
+        let mut buf = ReadBuf::new(&mut room);
+        match Pin::new(&mut *io).poll_read(cx, buf.unfilled()) {
+            Poll::Ready(Ok(())) if !buf.filled().is_empty() => {
+                io.unread(Bytes::copy_from_slice(buf.filled()));
+                return Poll::Ready(Some(()));
+            }
+            Poll::Ready(_) => return Poll::Ready(None),
+            Poll::Pending => {}
+        }
+        let limit = conn.config().idle_limit();
+        let due = alarm.poll(cx, limit.and_then(|limit| since.checked_add(limit)));
+        if due || conn.shared.is_ending() { Poll::Ready(None) } else { Poll::Pending }
+    })
+    .await
+}
+
 // ---- hyper's connection ---------------------------------------------------------------------
 
 /// What both protocols' connections can do.
-pub(super) trait Http: Future {
+trait Http: Future + Unpin {
     /// Ends it after the requests that it has.
-    fn finish(self: Pin<&mut Self>);
+    fn finish(&mut self);
 }
 
 impl Http for http1::UpgradeableConnection<Io, Service> {
-    fn finish(self: Pin<&mut Self>) {
-        self.graceful_shutdown();
+    fn finish(&mut self) {
+        Pin::new(self).graceful_shutdown();
     }
 }
 
@@ -190,8 +223,8 @@ mod http2 {
     }
 
     impl Http for Pin<Box<Connection<Io, Service, Executor>>> {
-        fn finish(mut self: Pin<&mut Self>) {
-            self.as_mut().get_mut().as_mut().graceful_shutdown();
+        fn finish(&mut self) {
+            self.as_mut().graceful_shutdown();
         }
     }
 
@@ -205,32 +238,49 @@ mod http2 {
     }
 }
 
-/// Polls hyper's connection until it ends, or some limit is exceeded.
-async fn drive<C: Http>(conn: &Conn, mut http: Pin<&mut C>, http2: bool, mut alarm: Alarm) {
+/// Why hyper's connection is polled no more.
+enum End {
+    /// It has ended, or a limit was exceeded.
+    Over,
+    /// Nothing has happened for a while, since then.
+    Rest(Instant),
+}
+
+/// Polls hyper's connection until it ends, some limit is exceeded, or it may rest.
+async fn drive<C: Http>(conn: &Conn, http: &mut C, http2: bool, alarm: &mut Alarm) -> End {
     let mut finishing = false;
     let mut phase = Phase::default();
     poll_fn(|cx| {
         conn.register(cx.waker());
         loop {
-            if http.as_mut().poll(cx).is_ready() {
-                return Poll::Ready(());
+            if Pin::new(&mut *http).poll(cx).is_ready() {
+                return Poll::Ready(End::Over);
             }
             let quiet = conn.requests() == 0;
             if quiet && conn.is_state(ConnState::Active) {
                 conn.set_state(ConnState::Idle);
             }
             // Half a head is a request: it will have its answer, and `Connection: close` with that.
-            let may_finish = http2 || quiet && !conn.has_read() && !conn.is_blocked();
+            let may_finish = http2 || quiet && !conn.has_begun() && !conn.is_blocked();
             if may_finish && !finishing && conn.shared.is_ending() {
                 finishing = true;
-                http.as_mut().finish();
+                http.finish();
                 continue;
             }
             let deadline = phase.deadline(conn, quiet, http2);
-            return if alarm.poll(cx, deadline) { Poll::Ready(()) } else { Poll::Pending };
+            let rest = phase.idle_since().filter(|_| !http2 && !finishing);
+            let at = rest.map(|since| since + REST);
+            if !alarm.poll(cx, deadline.into_iter().chain(at).min()) {
+                return Poll::Pending;
+            }
+            return Poll::Ready(match (deadline, rest) {
+                (Some(deadline), _) if deadline <= now() => End::Over,
+                (_, Some(since)) => End::Rest(since),
+                _ => End::Over,
+            });
         }
     })
-    .await;
+    .await
 }
 
 /// What the connection waits for, and since when.
@@ -253,6 +303,11 @@ enum Kind {
 }
 
 impl Phase {
+    /// Since when nothing happens.
+    fn idle_since(&self) -> Option<Instant> {
+        self.since.filter(|_| self.kind == Some(Kind::Idle))
+    }
+
     /// When it is too late for what the connection waits for.
     fn deadline(&mut self, conn: &Conn, quiet: bool, http2: bool) -> Option<Instant> {
         let wrote = conn.take_wrote();
@@ -260,7 +315,7 @@ impl Phase {
             Kind::Room
         } else if !quiet {
             Kind::Handler
-        } else if conn.has_read() && !http2 {
+        } else if conn.has_begun() && !http2 {
             Kind::Head
         } else {
             Kind::Idle
@@ -275,7 +330,7 @@ impl Phase {
         // Something was answered since, or some bytes went out: it counts from now.
         if self.kind != Some(kind) || wrote {
             self.kind = Some(kind);
-            self.since = limit.map(|_| now());
+            self.since = (limit.is_some() || kind == Kind::Idle).then(now);
         }
         let deadline = self.since.zip(limit).and_then(|(since, limit)| since.checked_add(limit));
         if kind != Kind::Room {

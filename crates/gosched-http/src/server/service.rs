@@ -12,7 +12,7 @@
 //! client go.
 
 use super::conn::Conn;
-use crate::body::{Body, Limits};
+use crate::body::{Body, Limits, Reading};
 use crate::handler::Aborted;
 use crate::request::Request;
 use crate::response::{IntoResponse, Response};
@@ -84,9 +84,10 @@ impl hyper::service::Service<http::Request<Incoming>> for Service {
     type Future = Call;
 
     fn call(&self, request: http::Request<Incoming>) -> Call {
-        let until = self.conn.begin();
         let (parts, incoming) = request.into_parts();
-        let inside = !self.http2 && !self.conn.info.secure && incoming.is_end_stream();
+        let has_body = !incoming.is_end_stream();
+        let until = self.conn.begin(has_body);
+        let inside = !self.http2 && !self.conn.info.secure && !has_body;
         let slot = self.slot(inside);
         let head_only = parts.method == Method::HEAD;
         let pending = Pending {
@@ -96,8 +97,13 @@ impl hyper::service::Service<http::Request<Incoming>> for Service {
             whole: false,
             head_only,
         };
-        let limits = Limits { until, stall: self.conn.config().stall_timeout };
-        let request = Request::new(parts, Body::incoming(incoming, limits), slot);
+        let body = if has_body {
+            let limits = Limits { until, stall: self.conn.config().stall_timeout };
+            Body::incoming(incoming, limits, Reading(self.conn.clone()))
+        } else {
+            Body::empty()
+        };
+        let request = Request::new(parts, body, slot);
         if inside {
             let answer = answer(&self.conn, request);
             return Call { answer: Answering::Done(Some(answer)), pending: Some(pending) };
