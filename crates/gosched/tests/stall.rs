@@ -20,11 +20,19 @@ use std::time::{Duration, Instant};
 
 /// After which time a stall is told of here.
 const AFTER: Duration = Duration::from_millis(150);
+/// So long that whoever stalls is still there when it is asked, also on a busy machine.
+const LONG: Duration = Duration::from_millis(1500);
 /// How many goroutines wait, all on one worker, unless the machine is so busy that another one stands in.
 const COMPANIONS: usize = 8;
 
 fn one_worker() -> Builder {
     Runtime::builder().workers(1).stall_report(Some(AFTER))
+}
+
+/// It has one where there are backtraces.
+#[track_caller]
+fn has_its_stack(report: &StallReport) {
+    assert_eq!(report.culprit.stack.is_some(), has_backtraces(), "{report}");
 }
 
 /// Whether there are backtraces of what runs.
@@ -188,7 +196,7 @@ fn names(text: &str, function: &str) {
 #[test]
 fn G29_a_goroutine_that_computes_is_told_of_with_the_function_it_is_in() {
     let name = "G29_a_goroutine_that_computes_is_told_of_with_the_function_it_is_in";
-    if let Some(text) = told_of(name, || computes(4 * AFTER)) {
+    if let Some(text) = told_of(name, || computes(LONG)) {
         names(&text, "::computes");
     }
 }
@@ -196,7 +204,7 @@ fn G29_a_goroutine_that_computes_is_told_of_with_the_function_it_is_in() {
 #[test]
 fn G34_a_goroutine_that_sleeps_on_its_thread_is_told_of_with_the_call_it_is_in() {
     let name = "G34_a_goroutine_that_sleeps_on_its_thread_is_told_of_with_the_call_it_is_in";
-    if let Some(text) = told_of(name, || sleeps_on_its_thread(4 * AFTER)) {
+    if let Some(text) = told_of(name, || sleeps_on_its_thread(LONG)) {
         names(&text, "::sleeps_on_its_thread");
         assert!(!has_backtraces() || text.contains("std::thread::"), "{text}");
     }
@@ -246,8 +254,8 @@ fn U19_a_programs_own_handler_gets_its_signals_and_none_of_ours() {
     unsafe { libc::signal(libc::SIGURG, count as *const () as usize) };
     assert_eq!(raise(), 1);
     for _ in 0..2 {
-        let reports = stalled(1, |_| computes(3 * AFTER));
-        assert_eq!(reports[0].culprit.stack.is_some(), has_backtraces());
+        let reports = stalled(1, |_| computes(LONG));
+        has_its_stack(&reports[0]);
     }
     assert_eq!(raise(), 2, "it got ours, or none of its own");
 }
@@ -294,11 +302,11 @@ fn U19_handlers_of_the_program_may_interrupt_ours_and_be_interrupted() {
                     unsafe { libc::syscall(libc::SYS_tgkill, process, thread, libc::SIGPROF) };
                 }
             });
-            deep(100, &|| computes(4 * AFTER));
+            deep(100, &|| computes(LONG));
             over.store(true, Ordering::Relaxed);
         });
     });
-    assert_eq!(reports[0].culprit.stack.is_some(), has_backtraces());
+    has_its_stack(&reports[0]);
 }
 
 #[test]
@@ -340,7 +348,7 @@ fn G29_a_stall_is_told_once_and_the_next_one_again() {
         computes(8 * AFTER);
         gosched::yield_now();
         companions.wake();
-        computes(3 * AFTER);
+        computes(LONG);
     });
     for report in &reports {
         assert_eq!((&*report.runtime, report.cause), ("gosched", StallCause::Pinned));
@@ -348,7 +356,7 @@ fn G29_a_stall_is_told_once_and_the_next_one_again() {
         assert!(report.culprit.stackful && report.culprit.id > 0);
         assert!((1..=COMPANIONS).contains(&report.waiting), "{report}");
         assert!(report.stuck_for >= AFTER, "{report}");
-        assert_eq!(report.culprit.stack.is_some(), has_backtraces());
+        has_its_stack(report);
     }
 }
 
@@ -377,7 +385,7 @@ fn G29_a_future_whose_poll_does_not_return_is_told_of_too() {
 #[test]
 fn G29_what_runs_on_a_users_own_stack_is_told_of_by_its_innermost_call() {
     let reports = stalled(1, |_| {
-        let body = |_: &Yielder<(), ()>, ()| computes(3 * AFTER);
+        let body = |_: &Yielder<(), ()>, ()| computes(LONG);
         let mut own = Coroutine::with_stack(OwnStack::new(), body);
         own.resume(());
     });
