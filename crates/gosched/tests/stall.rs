@@ -220,7 +220,7 @@ fn U20_a_program_that_blocks_the_signal_gets_a_report_without_a_backtrace() {
             libc::sigemptyset(&mut set);
             libc::sigaddset(&mut set, libc::SIGURG);
             libc::pthread_sigmask(libc::SIG_BLOCK, &set, std::ptr::null_mut());
-            computes(6 * AFTER);
+            computes(LONG);
             // What comes late is of no use any more, and harms nobody.
             libc::pthread_sigmask(libc::SIG_UNBLOCK, &set, std::ptr::null_mut());
         }
@@ -311,7 +311,7 @@ fn U19_handlers_of_the_program_may_interrupt_ours_and_be_interrupted() {
 
 #[test]
 fn U19_programs_that_do_not_know_the_signal_may_get_it_from_others() {
-    stalled(1, |_| computes(3 * AFTER));
+    stalled(1, |_| computes(LONG));
     // SAFETY: no requirements.
     assert_eq!(unsafe { libc::raise(libc::SIGURG) }, 0);
 }
@@ -325,8 +325,8 @@ fn G34_what_is_interrupted_sleeps_and_reads_on() {
     });
     let reports = stalled(2, move |companions| {
         let begin = Instant::now();
-        thread::sleep(3 * AFTER);
-        assert!(begin.elapsed() >= 3 * AFTER);
+        thread::sleep(LONG);
+        assert!(begin.elapsed() >= LONG);
         gosched::yield_now();
         companions.wake();
         // One read: an interruption would be its error.
@@ -345,7 +345,7 @@ fn G34_what_is_interrupted_sleeps_and_reads_on() {
 #[test]
 fn G29_a_stall_is_told_once_and_the_next_one_again() {
     let reports = stalled(2, |companions| {
-        computes(8 * AFTER);
+        computes(LONG);
         gosched::yield_now();
         companions.wake();
         computes(LONG);
@@ -368,7 +368,7 @@ fn G29_a_future_whose_poll_does_not_return_is_told_of_too() {
             let companions = Companions::start();
             let handle = go_async(async move {
                 companions.wake();
-                computes(3 * AFTER);
+                computes(LONG);
             });
             let id = handle.id();
             handle.join().unwrap();
@@ -405,7 +405,7 @@ fn G35_when_no_thread_is_left_somebody_is_named() {
                 let started = started.clone();
                 runtime.handle().go(move || {
                     if started.fetch_add(1, Ordering::SeqCst) < 2 {
-                        sleeps_on_its_thread(5 * AFTER);
+                        sleeps_on_its_thread(LONG);
                     }
                 })
             })
@@ -528,7 +528,7 @@ fn G29_a_hook_that_panics_is_told_of_and_called_again() {
             let companions = Companions::start();
             for _ in 0..2 {
                 companions.wake();
-                computes(3 * AFTER);
+                computes(LONG);
                 gosched::yield_now();
             }
         });
