@@ -36,7 +36,8 @@
 //! ```
 //!
 //! - One thread drives the timers and sockets of these crates, and runs what they spawn. It is started with the first
-//!   runtime of this library, never ends, and counts as a thread that may wake others: a deadlock is then only warned of.
+//!   runtime of this library, never ends, and counts as a thread that may wake others: a deadlock is then only warned of,
+//!   and only while it has no tasks and no goroutine waits for such a future.
 //! - A task made with `tokio::spawn` runs on that thread: it must not block there, so it uses the `*_async` forms.
 //! - Where a thread is in the context of another runtime of tokio's, it stays there. A guard of `tokio`'s
 //!   `Handle::enter` that is held in a goroutine is seen by others on the same worker and must not outlive a blocking

@@ -248,5 +248,13 @@ impl Worker {
 
 /// A worker on its way to its thread.
 struct Sent(Box<Worker>);
+
+impl Drop for Sent {
+    fn drop(&mut self) {
+        // One that never got a thread has a stack all the same; fibers do not end by themselves.
+        self.0.drop_fibers();
+    }
+}
+
 // SAFETY: a worker is made on one thread and used on another one only afterwards.
 unsafe impl Send for Sent {}

@@ -14,12 +14,13 @@
 //! Who is in a context already, be it the user's own runtime or a guard of the user's, stays there.
 //!
 //! The reactor has a thread of its own, which counts as somebody else's for those who look for deadlocks: what is polled
-//! there wakes goroutines.
+//! there wakes goroutines. While it has tasks, or a goroutine waits for a future of others, which may be a socket of its,
+//! nothing is said at all; else there is the warning, since a goroutine may wait for such a future and note another reason.
 
 #[cfg(feature = "tokio")]
-pub(crate) use with_tokio::{enter, enter_for_good, start};
+pub(crate) use with_tokio::{enter, enter_for_good, is_running, start};
 #[cfg(not(feature = "tokio"))]
-pub(crate) use without::{enter, enter_for_good, start};
+pub(crate) use without::{enter, enter_for_good, is_running, start};
 
 #[cfg(not(feature = "tokio"))]
 mod without {
@@ -28,6 +29,11 @@ mod without {
     #[inline(always)]
     pub(crate) fn start() -> io::Result<()> {
         Ok(())
+    }
+
+    #[inline(always)]
+    pub(crate) fn is_running() -> bool {
+        false
     }
 
     #[inline(always)]
@@ -45,6 +51,7 @@ mod without {
 
 #[cfg(feature = "tokio")]
 mod with_tokio {
+    use crate::sys::census;
     use crate::sys::global::{Mutex, OnceLock, lock};
     use crate::sys::threads::os_id;
     use std::io;
@@ -71,7 +78,17 @@ mod with_tokio {
         thread::Builder::new()
             .name("gosched-tokio".into())
             .spawn(move || runtime.block_on(std::future::pending::<()>()))?;
+        census::enter_probe(has_tasks);
         Ok(HANDLE.get_or_init(|| handle))
+    }
+
+    pub(crate) fn is_running() -> bool {
+        HANDLE.get().is_some()
+    }
+
+    /// Tasks wait for what comes from outside, for all that is known, and wake goroutines.
+    fn has_tasks() -> bool {
+        HANDLE.get().is_some_and(|handle| handle.metrics().num_alive_tasks() > 0)
     }
 
     /// This thread is one of ours, and is in the context from now on. Guards that others before have dropped out of order

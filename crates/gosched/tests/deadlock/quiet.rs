@@ -31,6 +31,10 @@ pub(super) const TESTS: &[Test] = &[
     ("D03_a_plain_thread_that_waits_for_a_socket", says_nothing_to_a_client, thread_at_a_socket),
     #[cfg(feature = "tokio")]
     ("D03_a_timer_of_tokio_beside_a_channel", says_nothing, timer_of_tokio_beside_a_channel),
+    #[cfg(feature = "tokio")]
+    ("D03_a_timer_of_tokio_stays_for_long", says_nothing, timer_of_tokio),
+    #[cfg(feature = "tokio")]
+    ("D03_a_task_of_tokio_stays_for_long", says_nothing, task_of_tokio),
     ("D05_a_goroutine_that_computes", says_nothing, computing),
     ("D05_one_worker_with_goroutines_behind_it", says_nothing, behind_a_hog),
     ("D03_a_plain_thread_with_a_sender", says_nothing, plain_thread),
@@ -214,6 +218,27 @@ fn timer_of_tokio_beside_a_channel() {
         })
         .await
     });
+}
+
+/// Longer than it takes until there would be a warning.
+#[cfg(feature = "tokio")]
+const LONG: Duration = Duration::from_millis(2500);
+
+#[cfg(feature = "tokio")]
+#[gosched::main]
+fn timer_of_tokio() {
+    wait(tokio::time::sleep(LONG));
+}
+
+#[cfg(feature = "tokio")]
+#[gosched::main]
+fn task_of_tokio() {
+    let (tx, rx) = bounded(0);
+    tokio::spawn(async move {
+        tokio::time::sleep(LONG).await;
+        tx.send_async(()).await.unwrap();
+    });
+    rx.recv().unwrap();
 }
 
 /// The goroutines wait for a thread that sleeps in the library.
