@@ -69,6 +69,7 @@ ROWS = [
     row("rlock", "rlock", ["go", "parking"]),
     row("cancel", "cancel", ["go"], [("go", 1.0)]),
     row("fanout", "fanout", ["go", "tokio"], [("go", 1.0)]),
+    row("roundtrip", "roundtrip", ["go", "tokio"], [("tokio", 1.0), ("go", 1.0)]),
     row("sleepers", "sleepers_cpu", ["go", "tokio", "smol"], [("tokio", 1.0), LATE], warm=512),
     row("sleepers_async", "sleepers_cpu", {"tokio": "sleepers", "smol": "sleepers"}, [("tokio", 1.0), LATE], warm=512),
     row("sleepers_many", "sleepers_cpu", dict.fromkeys(["go", "tokio", "smol"], "sleepers 100000"), [("smol", 1.0)],

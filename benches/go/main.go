@@ -268,6 +268,14 @@ func main() {
 		blocked(n(1000000))
 	case "idle":
 		idle(n(1000))
+	case "roundtrip":
+		roundtrip(n(100000))
+	case "http":
+		hello(0)
+	case "http_sleep":
+		hello(5 * time.Millisecond)
+	case "echo":
+		echo()
 	default:
 		library(os.Args[1], n)
 	}

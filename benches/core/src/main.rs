@@ -3,6 +3,7 @@
 //! Each is the same program as in `../go/main.go`, and prints the same `name value unit` lines.
 
 mod library;
+mod net;
 #[path = "../../util.rs"]
 mod util;
 
@@ -47,6 +48,7 @@ fn run(row: &str, n: impl Fn(u64) -> u64) {
         "blocked" => blocked(n(1_000_000), false),
         "blocked_async" => blocked(n(1_000_000), true),
         "idle" => idle(n(1000)),
+        "roundtrip" | "http" | "http_sleep" | "echo" | "echo_small" | "echo_async" => net::run(row, n),
         row => library::run(row, n),
     }
 }

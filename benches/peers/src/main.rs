@@ -13,6 +13,7 @@
 
 mod chans;
 mod library;
+mod net;
 mod tasks;
 mod threads;
 #[path = "../../util.rs"]
@@ -72,6 +73,7 @@ async fn tokio_rows(row: &str, n: impl Fn(u64) -> u64) {
         "idle" => tasks::idle(n(1000)).await,
         "fanout" => library::fanout(1000, n(1000)).await,
         "sleepers" => library::sleepers::<library::Tokio>(n(10_000), 10).await,
+        "roundtrip" | "http" | "http_sleep" | "echo" | "echo_async" => net::run(row, n).await,
         row => panic!("no row {row}"),
     }
 }
