@@ -320,7 +320,7 @@ fn U19_programs_that_do_not_know_the_signal_may_get_it_from_others() {
 fn G34_what_is_interrupted_sleeps_and_reads_on() {
     let (mut reader, mut writer) = std::io::pipe().unwrap();
     let late = thread::spawn(move || {
-        thread::sleep(8 * AFTER);
+        thread::sleep(2 * LONG);
         writer.write_all(b"late").unwrap();
     });
     let reports = stalled(2, move |companions| {
@@ -438,7 +438,7 @@ fn G34_who_comes_to_wait_late_while_all_else_sleeps_is_seen() {
         });
         let companions = told.recv().unwrap();
         // The monitor is asleep by then.
-        thread::sleep(8 * AFTER);
+        thread::sleep(2 * LONG);
         assert!(reports.try_recv().is_err(), "nobody waits");
         companions.wake();
         let report = reports.recv_timeout(PATIENCE / 2).unwrap();
