@@ -398,3 +398,45 @@ impl Drop for Lease {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use gosched::context::background;
+    use gosched::net::UnixStream;
+
+    /// What is dialled for the second one comes first, and goes to the first one, whose own dial is then given up.
+    #[test]
+    fn h05_who_was_passed_over_is_dialled_for_again() {
+        gosched::run(|| {
+            let limits = Limits {
+                max_idle: 0,
+                max_idle_per_host: 2,
+                max_per_host: 0,
+                idle_timeout: None,
+                connect_timeout: None,
+            };
+            let pool = Arc::new(Pool::new(limits));
+            // Nobody listens there.
+            let host: Arc<str> = "127.0.0.1:1".into();
+            let mut entry = Host { conns: 2, coming: 2, ..Host::default() };
+            let [first, second] = [1, 2].map(|id| {
+                let (tx, rx) = chan::bounded(1);
+                entry.waiters.push_back(Waiter { id, tx, ctx: background(), dials: true });
+                rx
+            });
+            pool.lock().hosts.insert(host.clone(), entry);
+
+            let (near, _far) = UnixStream::pair().unwrap();
+            let (conn, driver) = gosched::wait(http1::handshake(near)).unwrap();
+            go_async(driver);
+            pool.dialled(&host, 2);
+            pool.offer(&host, conn, false);
+            assert!(first.try_recv().unwrap().is_ok());
+            assert!(second.try_recv().is_err());
+            pool.gone(&host, true);
+            let answer = second.recv_timeout(Duration::from_secs(60)).expect("nobody dials for it");
+            assert!(answer.unwrap_err().is_connect());
+        });
+    }
+}
