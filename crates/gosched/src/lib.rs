@@ -21,6 +21,30 @@
 //! outside: where that may be needed, wait for the future under a context, [`context::Context::wait`]. What is
 //! lost by cancelling is said under "Cancellation" of each type; as a rule nothing.
 //!
+//! # Async libraries
+//!
+//! [`wait`] takes any future, whoever wakes it. Crates that are made for tokio (reqwest, sqlx, tonic and others) ask for its
+//! runtime besides; with the feature `tokio` there is one in the background, and everything that runs here is in its
+//! context: goroutines, calls made with [`blocking`], and the polls of [`wait`] on ordinary threads. What such a crate
+//! calls `async` is then called with [`wait`]:
+//!
+//! ```text
+//! gosched = { version = "0.1", features = ["tokio"] }
+//!
+//! let text = wait(reqwest::get(url))?.text();     // a future
+//! let text = wait(text)?;                         // the text
+//! ```
+//!
+//! - One thread drives the timers and sockets of these crates, and runs what they spawn. It is started with the first
+//!   runtime of this library, never ends, and counts as a thread that may wake others: a deadlock is then only warned of,
+//!   and only while it has no tasks and no goroutine waits for such a future.
+//! - A task made with `tokio::spawn` runs on that thread: it must not block there, so it uses the `*_async` forms.
+//! - Where a thread is in the context of another runtime of tokio's, it stays there. A guard of `tokio`'s
+//!   `Handle::enter` that is held in a goroutine is seen by others on the same worker and must not outlive a blocking
+//!   call: tokio panics when such guards are dropped out of order.
+//! - On an ordinary thread values that need tokio's runtime when they are dropped (a connection that goes back to its pool)
+//!   are dropped inside `wait`, or inside `runtime::tokio_handle()?.enter()`.
+//!
 //! # Go's names
 //!
 //! "In Go" names what does the same there. Futures, and the methods that make them, have no counterpart: in Go every
@@ -53,10 +77,14 @@ pub mod context;
 pub mod debug;
 #[cfg(not(loom))]
 pub mod group;
+#[cfg(not(loom))]
+pub mod io;
 #[cfg(all(not(loom), unix))]
 pub mod net;
 #[cfg(not(loom))]
 pub mod pipeline;
+#[cfg(all(not(loom), unix))]
+pub mod process;
 #[cfg(not(loom))]
 pub mod runtime;
 mod select;

@@ -45,14 +45,17 @@ fn receives(rx: &Receiver<u8>) -> bool {
     black_box(rx.recv().is_ok())
 }
 
+// The two differ, and their last act is not a call: else an optimised program would make one of them, or leave them out.
 #[inline(never)]
 fn one_way(rx: &Receiver<u8>) -> bool {
-    black_box(receives(rx))
+    let received = receives(rx);
+    black_box((received, 1)).0
 }
 
 #[inline(never)]
 fn another_way(rx: &Receiver<u8>) -> bool {
-    black_box(receives(rx))
+    let received = receives(rx);
+    black_box((received, 2)).0
 }
 
 #[inline(never)]
@@ -323,7 +326,8 @@ fn U09_dumps_of_goroutines_that_talk_lose_no_message() {
         });
         let mut dumps = 0;
         while !game.is_finished() || dumps == 0 {
-            assert!(debug::stacks().starts_with("goroutine "));
+            // If it has ended since, there may be nobody.
+            assert!(debug::stacks().starts_with("goroutine ") || game.is_finished());
             dumps += 1;
         }
         game.join().unwrap();

@@ -108,7 +108,7 @@ fn single_flight() {
 fn echo() {
     let lines = output("echo");
     assert_eq!(lines.len(), 2);
-    assert_eq!(lines[0], "100 clients, 5000 round trips, 134500 bytes each way: all came back");
+    assert_eq!(lines[0], "100 clients, 5000 round trips, 118500 bytes each way: all came back");
     assert!(lines[1].contains("round trips per second"), "{lines:?}");
 }
 

@@ -11,7 +11,9 @@ use common::{Child, bounded, everywhere, is_child, modes, one_worker, start, tex
 use gosched::goroutine::Builder;
 use gosched::runtime::Handle;
 use gosched::sync::WaitGroup;
-use gosched::{chan, current, go, go_async, goroutine_local, no_suspend, select, time, wait, yield_now};
+use gosched::{
+    Runtime, chan, current, go, go_async, goroutine_local, no_suspend, select, time, wait, yield_now,
+};
 use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};

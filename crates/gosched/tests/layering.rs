@@ -27,7 +27,8 @@ const POLICY: &str = "
     scheduler, spawn < runtime;
     spawn, chan, sync < time < context;
     context, spawn < group;
-    scheduler, context < net;
+    select, context < io, process;
+    scheduler, io < net;
     chan, group < pipeline;
     runtime < debug, testing;
 ";
@@ -531,7 +532,7 @@ fn the_policy_is_read_as_it_is_written() {
     assert_eq!(below("scheduler"), ["clock", "dump", "fiber", "queue", "sys", "task", "unwind", "wait"]);
     assert!(!below("chan").contains(&"scheduler") && !below("select").contains(&"runtime"));
     assert!(below("time").contains(&"chan") && below("context").contains(&"time"));
-    assert_eq!(policy.below.len(), 21);
+    assert_eq!(policy.below.len(), 23);
     assert!(Policy::parse("NONE < a; a < b; b < a;").is_err());
     assert!(Policy::parse("NONE < a; c < b;").is_err());
 }

@@ -25,6 +25,7 @@ fn polls() -> usize {
 }
 
 #[test]
+#[cfg_attr(feature = "tokio", ignore = "tokio's reactor has one")]
 fn I02_a_program_without_sockets_has_no_poll() {
     if !is_child() {
         Child::new("I02_a_program_without_sockets_has_no_poll").passes();

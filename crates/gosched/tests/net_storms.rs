@@ -461,3 +461,30 @@ fn the_stackless_form_echoes_too() {
         });
     });
 }
+
+#[test]
+fn a_peer_that_is_always_ready_does_not_keep_the_worker_from_the_others() {
+    common::one_worker(|| {
+        let (near, far) = UnixStream::pair().unwrap();
+        let stop = Arc::new(AtomicBool::new(false));
+        // Both ends on one worker would take turns by themselves: this one is on a thread.
+        let flood = std::thread::spawn({
+            let stop = stop.clone();
+            move || {
+                while !stop.load(Ordering::Relaxed) && (&near).write_all(&[0; 1 << 16]).is_ok() {}
+            }
+        });
+        let reader = common::start(move || {
+            let mut buf = [0; 16];
+            while let Ok(1..) = (&far).read(&mut buf) {}
+        });
+        // We are pinned beside it, and get on.
+        for _ in 0..100 {
+            gosched::yield_now();
+        }
+        assert!(!reader.is_finished());
+        stop.store(true, Ordering::Relaxed);
+        gosched::blocking(|| flood.join().unwrap());
+        reader.join().unwrap();
+    });
+}

@@ -183,3 +183,30 @@ fn plain_threads_use_sockets_without_a_runtime() {
         assert_eq!(echo.join().unwrap(), 400);
     });
 }
+
+#[test]
+fn I10_the_next_address_is_tried_when_one_fails_or_takes_long() {
+    everywhere(|| {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let good = listener.local_addr().unwrap();
+        let refuses = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        let stream = TcpStream::connect([refuses, good]).unwrap();
+        assert_eq!(stream.peer_addr().unwrap(), good);
+
+        // One that does not answer: its queue is full, and nobody accepts.
+        let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
+        socket.bind(&"127.0.0.1:0".parse::<std::net::SocketAddr>().unwrap().into()).unwrap();
+        socket.listen(0).unwrap();
+        let silent = socket.local_addr().unwrap().as_socket().unwrap();
+        let fillers: Vec<_> = (0..4).map(|_| TcpStream::connect_timeout(&silent, ms(20))).collect();
+        assert!(fillers.iter().any(|filler| filler.is_err()), "the queue is full");
+        let start = std::time::Instant::now();
+        let stream = TcpStream::connect(vec![silent, good]).unwrap();
+        assert_eq!(stream.peer_addr().unwrap(), good);
+        assert!(start.elapsed() >= ms(200), "the first one has a head start");
+
+        let none: [std::net::SocketAddr; 0] = [];
+        assert_eq!(TcpStream::connect(none).unwrap_err().kind(), ErrorKind::InvalidInput);
+        assert_eq!(TcpStream::connect([refuses, refuses]).unwrap_err().kind(), ErrorKind::ConnectionRefused);
+    });
+}

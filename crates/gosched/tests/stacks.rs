@@ -251,6 +251,23 @@ fn running_out_of_stacks_is_an_error_that_passes() {
 }
 
 #[test]
+fn a_worker_whose_thread_cannot_be_had_gives_its_stack_back() {
+    const TEST: &str = "a_worker_whose_thread_cannot_be_had_gives_its_stack_back";
+    if !is_child() {
+        // No thread of std's can be had with a stack as large as that.
+        on_our_stacks(TEST).env("RUST_MIN_STACK", &(1u64 << 47).to_string()).passes();
+        return;
+    }
+    let fails = || assert!(Runtime::builder().workers(1).build().is_err());
+    (0..10).for_each(|_| fails());
+    let before = proc_status("VmSize:");
+    (0..1000).for_each(|_| fails());
+    let more = proc_status("VmSize:").saturating_sub(before);
+    // In KiB: a stack with its guards has 324.
+    assert!(more < 1000 * 324 / 4, "{more} KiB");
+}
+
+#[test]
 fn a_stack_that_can_never_be_had_is_an_error_of_its_spawn() {
     if !is_child() {
         return drop(on_our_stacks("a_stack_that_can_never_be_had_is_an_error_of_its_spawn").passes());

@@ -20,11 +20,19 @@ use std::time::{Duration, Instant};
 
 /// After which time a stall is told of here.
 const AFTER: Duration = Duration::from_millis(150);
+/// So long that whoever stalls is still there when it is asked, also on a busy machine.
+const LONG: Duration = Duration::from_millis(1500);
 /// How many goroutines wait, all on one worker, unless the machine is so busy that another one stands in.
 const COMPANIONS: usize = 8;
 
 fn one_worker() -> Builder {
     Runtime::builder().workers(1).stall_report(Some(AFTER))
+}
+
+/// It has one where there are backtraces.
+#[track_caller]
+fn has_its_stack(report: &StallReport) {
+    assert_eq!(report.culprit.stack.is_some(), has_backtraces(), "{report}");
 }
 
 /// Whether there are backtraces of what runs.
@@ -188,7 +196,7 @@ fn names(text: &str, function: &str) {
 #[test]
 fn G29_a_goroutine_that_computes_is_told_of_with_the_function_it_is_in() {
     let name = "G29_a_goroutine_that_computes_is_told_of_with_the_function_it_is_in";
-    if let Some(text) = told_of(name, || computes(4 * AFTER)) {
+    if let Some(text) = told_of(name, || computes(LONG)) {
         names(&text, "::computes");
     }
 }
@@ -196,7 +204,7 @@ fn G29_a_goroutine_that_computes_is_told_of_with_the_function_it_is_in() {
 #[test]
 fn G34_a_goroutine_that_sleeps_on_its_thread_is_told_of_with_the_call_it_is_in() {
     let name = "G34_a_goroutine_that_sleeps_on_its_thread_is_told_of_with_the_call_it_is_in";
-    if let Some(text) = told_of(name, || sleeps_on_its_thread(4 * AFTER)) {
+    if let Some(text) = told_of(name, || sleeps_on_its_thread(LONG)) {
         names(&text, "::sleeps_on_its_thread");
         assert!(!has_backtraces() || text.contains("std::thread::"), "{text}");
     }
@@ -212,7 +220,7 @@ fn U20_a_program_that_blocks_the_signal_gets_a_report_without_a_backtrace() {
             libc::sigemptyset(&mut set);
             libc::sigaddset(&mut set, libc::SIGURG);
             libc::pthread_sigmask(libc::SIG_BLOCK, &set, std::ptr::null_mut());
-            computes(6 * AFTER);
+            computes(LONG);
             // What comes late is of no use any more, and harms nobody.
             libc::pthread_sigmask(libc::SIG_UNBLOCK, &set, std::ptr::null_mut());
         }
@@ -246,15 +254,64 @@ fn U19_a_programs_own_handler_gets_its_signals_and_none_of_ours() {
     unsafe { libc::signal(libc::SIGURG, count as *const () as usize) };
     assert_eq!(raise(), 1);
     for _ in 0..2 {
-        let reports = stalled(1, |_| computes(3 * AFTER));
-        assert_eq!(reports[0].culprit.stack.is_some(), has_backtraces());
+        let reports = stalled(1, |_| computes(LONG));
+        has_its_stack(&reports[0]);
     }
     assert_eq!(raise(), 2, "it got ours, or none of its own");
 }
 
+/// Needs a good part of the signal stack that std gives to threads.
+extern "C" fn uses_stack(_: libc::c_int) {
+    black_box([0u8; 2048]);
+}
+
+/// Goes on where the stack is used up to some depth, so that copying it takes a while.
+#[inline(never)]
+fn deep(depth: usize, f: &dyn Fn()) {
+    let frame = black_box([depth as u8; 1024]);
+    if depth == 0 {
+        f()
+    } else {
+        deep(depth - 1, f)
+    }
+    black_box(&frame);
+}
+
+#[test]
+fn U19_handlers_of_the_program_may_interrupt_ours_and_be_interrupted() {
+    let name = "U19_handlers_of_the_program_may_interrupt_ours_and_be_interrupted";
+    if !is_child() {
+        Child::new(name).passes();
+        return;
+    }
+    // SAFETY: all zero is a valid action; the handler has the right form, and is async-signal-safe.
+    unsafe {
+        let mut action: libc::sigaction = std::mem::zeroed();
+        action.sa_sigaction = uses_stack as *const () as usize;
+        action.sa_flags = libc::SA_ONSTACK | libc::SA_RESTART;
+        assert_eq!(libc::sigaction(libc::SIGPROF, &action, std::ptr::null_mut()), 0);
+    }
+    let reports = stalled(1, |_| {
+        // SAFETY: asks for a number.
+        let (process, thread) = (std::process::id(), unsafe { libc::gettid() });
+        let over = AtomicBool::new(false);
+        thread::scope(|scope| {
+            scope.spawn(|| {
+                while !over.load(Ordering::Relaxed) {
+                    // SAFETY: the thread is there until `over`.
+                    unsafe { libc::syscall(libc::SYS_tgkill, process, thread, libc::SIGPROF) };
+                }
+            });
+            deep(100, &|| computes(LONG));
+            over.store(true, Ordering::Relaxed);
+        });
+    });
+    has_its_stack(&reports[0]);
+}
+
 #[test]
 fn U19_programs_that_do_not_know_the_signal_may_get_it_from_others() {
-    stalled(1, |_| computes(3 * AFTER));
+    stalled(1, |_| computes(LONG));
     // SAFETY: no requirements.
     assert_eq!(unsafe { libc::raise(libc::SIGURG) }, 0);
 }
@@ -268,8 +325,8 @@ fn G34_what_is_interrupted_sleeps_and_reads_on() {
     });
     let reports = stalled(2, move |companions| {
         let begin = Instant::now();
-        thread::sleep(3 * AFTER);
-        assert!(begin.elapsed() >= 3 * AFTER);
+        thread::sleep(LONG);
+        assert!(begin.elapsed() >= LONG);
         gosched::yield_now();
         companions.wake();
         // One read: an interruption would be its error.
@@ -288,10 +345,10 @@ fn G34_what_is_interrupted_sleeps_and_reads_on() {
 #[test]
 fn G29_a_stall_is_told_once_and_the_next_one_again() {
     let reports = stalled(2, |companions| {
-        computes(8 * AFTER);
+        computes(LONG);
         gosched::yield_now();
         companions.wake();
-        computes(3 * AFTER);
+        computes(LONG);
     });
     for report in &reports {
         assert_eq!((&*report.runtime, report.cause), ("gosched", StallCause::Pinned));
@@ -299,7 +356,7 @@ fn G29_a_stall_is_told_once_and_the_next_one_again() {
         assert!(report.culprit.stackful && report.culprit.id > 0);
         assert!((1..=COMPANIONS).contains(&report.waiting), "{report}");
         assert!(report.stuck_for >= AFTER, "{report}");
-        assert_eq!(report.culprit.stack.is_some(), has_backtraces());
+        has_its_stack(report);
     }
 }
 
@@ -311,7 +368,7 @@ fn G29_a_future_whose_poll_does_not_return_is_told_of_too() {
             let companions = Companions::start();
             let handle = go_async(async move {
                 companions.wake();
-                computes(3 * AFTER);
+                computes(LONG);
             });
             let id = handle.id();
             handle.join().unwrap();
@@ -328,7 +385,7 @@ fn G29_a_future_whose_poll_does_not_return_is_told_of_too() {
 #[test]
 fn G29_what_runs_on_a_users_own_stack_is_told_of_by_its_innermost_call() {
     let reports = stalled(1, |_| {
-        let body = |_: &Yielder<(), ()>, ()| computes(3 * AFTER);
+        let body = |_: &Yielder<(), ()>, ()| computes(LONG);
         let mut own = Coroutine::with_stack(OwnStack::new(), body);
         own.resume(());
     });
@@ -348,7 +405,7 @@ fn G35_when_no_thread_is_left_somebody_is_named() {
                 let started = started.clone();
                 runtime.handle().go(move || {
                     if started.fetch_add(1, Ordering::SeqCst) < 2 {
-                        sleeps_on_its_thread(5 * AFTER);
+                        sleeps_on_its_thread(LONG);
                     }
                 })
             })
@@ -471,7 +528,7 @@ fn G29_a_hook_that_panics_is_told_of_and_called_again() {
             let companions = Companions::start();
             for _ in 0..2 {
                 companions.wake();
-                computes(3 * AFTER);
+                computes(LONG);
                 gosched::yield_now();
             }
         });

@@ -143,9 +143,12 @@ fn arrived(signal: i32) {
     let cores: Vec<Arc<Core>> =
         lock(&HUB).listeners.iter().filter_map(|listener| listener.core.upgrade()).collect();
     let reason = Reason::caused_by(SignalReceived(signal));
+    // This thread is harmless in all else that it does.
+    census::begin_deliveries(1);
     for core in cores {
         core.cancel(&reason);
     }
+    census::end_deliveries(1);
 }
 
 /// That a context listens, until it is stopped.
@@ -169,5 +172,38 @@ impl Listening {
         if let Some(listener) = hub.listeners.iter_mut().find(|listener| listener.id == self.id) {
             listener.detached = Some(ctx);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(non_snake_case)]
+
+    use super::*;
+    use std::future::Future;
+    use std::pin::pin;
+    use std::task::{Context as PollContext, Wake};
+
+    /// Looks, when it is woken, whether those who search for deadlocks know.
+    #[derive(Default)]
+    struct Looks(Mutex<Vec<bool>>);
+
+    impl Wake for Looks {
+        fn wake(self: Arc<Self>) {
+            lock(&self.0).push(census::awaits_outside());
+        }
+    }
+
+    #[test]
+    fn D03_who_is_about_to_be_woken_for_a_signal_is_not_taken_for_dead() {
+        let ctx = signal_context(&Context::background()).unwrap();
+        let done = ctx.done();
+        let mut ended = pin!(done.recv_async());
+        let looks = Arc::new(Looks::default());
+        let waker = looks.clone().into();
+        assert!(ended.as_mut().poll(&mut PollContext::from_waker(&waker)).is_pending());
+        arrived(SIGINT);
+        assert_eq!(*lock(&looks.0), [true]);
+        assert!(ended.as_mut().poll(&mut PollContext::from_waker(&waker)).is_ready());
     }
 }

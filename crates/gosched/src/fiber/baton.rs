@@ -10,6 +10,7 @@
 //! one side wrote is seen by the other: to a race detector this is plain hand-over.
 
 use super::coro::{Fiber, Hooks};
+use crate::sys::background;
 use crate::sys::census::Harmless;
 use crate::sys::prim::{AtomicU32, Ordering};
 use std::cell::Cell;
@@ -89,6 +90,7 @@ impl Baton {
             move || {
                 // Who runs here is told by the worker that has resumed it.
                 let _harmless = Harmless::here();
+                background::enter_for_good();
                 served.serve();
             },
         )?;

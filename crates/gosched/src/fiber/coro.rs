@@ -162,7 +162,7 @@ impl FiberRef {
     ///
     /// Nobody else resumes the fiber meanwhile. `job` is what `Hooks::run` expects. A suspended job must be
     /// content to continue on this thread. `context` is what `Hooks::enter` expects.
-    #[inline]
+    #[inline(always)]
     pub(crate) unsafe fn resume(self, job: *mut (), context: *const ()) -> bool {
         let fiber = self.get();
         fiber.busy.set(true);
@@ -184,7 +184,7 @@ impl FiberRef {
     /// # Safety
     ///
     /// The caller runs on this fiber.
-    #[inline]
+    #[inline(always)]
     pub(crate) unsafe fn suspend(self) {
         match &self.get().machine {
             Machine::Stacks(stacks) => {

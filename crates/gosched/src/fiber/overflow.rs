@@ -17,7 +17,7 @@
 
 use super::stack::{self, GuardHit};
 use crate::sys::global::{AtomicBool, Once, OnceLock, Ordering};
-use crate::sys::mem;
+use crate::sys::{mem, signals};
 use libc::{c_int, c_void, siginfo_t};
 use std::cell::RefCell;
 use std::io;
@@ -64,7 +64,8 @@ pub(crate) fn install() {
                 let mut new = MaybeUninit::<libc::sigaction>::zeroed().assume_init();
                 new.sa_sigaction = on_fault as *const () as usize;
                 new.sa_flags = libc::SA_SIGINFO | libc::SA_ONSTACK;
-                libc::sigemptyset(&mut new.sa_mask);
+                // No other handler during the report: see `signals`.
+                libc::sigfillset(&mut new.sa_mask);
                 libc::sigaction(signal, &new, ptr::null_mut());
             }
         }
@@ -91,16 +92,8 @@ fn pass_on(signal: c_int, info: *mut siginfo_t, context: *mut c_void, code: c_in
         // Ignored: a fault cannot be, says the kernel, which ends the process; but kill can.
         Some(old) if old.sa_sigaction == libc::SIG_IGN && code <= 0 => {}
         Some(old) if old.sa_sigaction != libc::SIG_IGN && old.sa_sigaction != libc::SIG_DFL => {
-            // SAFETY: the old action named a handler of the form that its flags tell, which expects to be
-            // called with what the kernel passed us.
-            unsafe {
-                if old.sa_flags & libc::SA_SIGINFO != 0 {
-                    type Informed = extern "C" fn(c_int, *mut siginfo_t, *mut c_void);
-                    std::mem::transmute::<usize, Informed>(old.sa_sigaction)(signal, info, context);
-                } else {
-                    std::mem::transmute::<usize, extern "C" fn(c_int)>(old.sa_sigaction)(signal);
-                }
-            }
+            // SAFETY: we are in a handler, with what the kernel passed; and the old action names one.
+            unsafe { signals::call_previous(old, signal, info, context) }
         }
         _ => {
             // The default kills. A fault repeats as soon as we return; a signal from kill does not, and is
@@ -220,9 +213,10 @@ impl Report {
     }
 }
 
-/// Gives the calling thread a stack for signal handlers, unless it has one: on its own, which is full, no
+/// Gives the calling thread a stack for signal handlers, unless it has a good one: on its own, which is full, no
 /// handler could run. Threads that std started have one as soon as std's handler is installed, which it is
-/// in programs whose `main` is Rust's.
+/// in programs whose `main` is Rust's; but that has room for one handler, if the processor's registers are large,
+/// and ours may be interrupted by a program's own, or interrupt it.
 ///
 /// # Errors
 ///
@@ -233,7 +227,8 @@ pub(crate) fn ensure_alt_stack() -> io::Result<()> {
     thread_local! {
         static OWN: RefCell<Option<AltStack>> = const { RefCell::new(None) };
     }
-    if current_alt_stack()?.ss_flags & libc::SS_DISABLE == 0 {
+    let current = current_alt_stack()?;
+    if current.ss_flags & libc::SS_DISABLE == 0 && current.ss_size >= enough() {
         return Ok(());
     }
     let ending = |_| io::Error::other("the thread is ending");
@@ -267,7 +262,7 @@ struct AltStack {
 impl AltStack {
     fn install() -> io::Result<Self> {
         let page = mem::page_size();
-        let size = mem::round_up((64 << 10) + signal_frame_size());
+        let size = mem::round_up((64 << 10) + 3 * signal_frame_size());
         let len = page + size;
         let stack = Self { memory: mem::reserve(len)?, len };
         // SAFETY: the lowest page of a fresh mapping that nobody uses.
@@ -304,6 +299,11 @@ impl Drop for AltStack {
         // SAFETY: the mapping is ours, and no handler of this thread uses it any more.
         let _ = unsafe { mem::unmap(self.memory, self.len) };
     }
+}
+
+/// Room for handlers that interrupt each other. One of ours has more.
+fn enough() -> usize {
+    (16 << 10) + 3 * signal_frame_size()
 }
 
 /// How much the kernel itself puts on a signal stack, which grows with the processor's registers.

@@ -249,3 +249,44 @@ pub(super) fn each_addr<T>(
 pub(super) fn no_address() -> io::Error {
     io::Error::new(io::ErrorKind::InvalidInput, "could not resolve to any addresses")
 }
+
+#[cfg(test)]
+#[allow(non_snake_case)]
+mod tests {
+    use super::*;
+    use std::task::{Context, Poll, Waker};
+
+    #[test]
+    fn I10_who_asks_for_a_name_that_is_being_looked_up_shares_the_answer() {
+        let (sender, answered) = chan::bounded(0);
+        let name = ("being-looked-up.invalid".to_owned(), 80);
+        let question = Arc::new(Question { answer: OnceLock::new(), answered });
+        lock(&QUESTIONS).insert(name.clone(), question.clone());
+        let mut cx = Context::from_waker(Waker::noop());
+        let mut lookups: Vec<Lookup> =
+            (0..3).map(|_| look_up(Target::Name(name.0.clone(), name.1))).collect();
+        assert!(lookups.iter_mut().all(|lookup| lookup.as_mut().poll(&mut cx).is_pending()));
+        let addr: SocketAddr = "192.0.2.1:80".parse().unwrap();
+        assert!(question.answer.set(Ok(vec![addr])).is_ok());
+        lock(&QUESTIONS).remove(&name);
+        drop(sender);
+        for lookup in &mut lookups {
+            let Poll::Ready(Ok(addrs)) = lookup.as_mut().poll(&mut cx) else { panic!("not answered") };
+            assert_eq!(addrs, [addr]);
+        }
+    }
+
+    #[test]
+    fn addresses_are_known_and_names_are_not() {
+        let known = |target: io::Result<Target>| matches!(target, Ok(Target::One(_)));
+        assert!(known(sealed::Sealed::target("127.0.0.1:80")));
+        assert!(known(sealed::Sealed::target(&("::1", 80))));
+        assert!(known(sealed::Sealed::target("[::1]:80")));
+        let name = sealed::Sealed::target("localhost:80");
+        assert!(matches!(name, Ok(Target::Name(host, 80)) if host == "localhost"));
+        for wrong in ["", "localhost", "localhost:", "localhost:http", "localhost:70000"] {
+            let error = sealed::Sealed::target(wrong).unwrap_err();
+            assert_eq!(error.kind(), io::ErrorKind::InvalidInput, "{wrong}");
+        }
+    }
+}

@@ -32,6 +32,7 @@
 mod addr;
 mod calls;
 mod error;
+mod pipe;
 mod port;
 mod stream;
 mod tcp;
@@ -43,6 +44,7 @@ mod traits;
 
 pub use addr::{ToSocketAddrs, lookup_host, lookup_host_async};
 pub use error::{Closed, DeadlineExceeded};
+pub use pipe::{PipeStream, pipe};
 pub use port::IoFuture;
 pub use tcp::{Accept, Connect, Incoming, TcpListener, TcpStream};
 pub use udp::UdpSocket;

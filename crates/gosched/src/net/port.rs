@@ -15,7 +15,7 @@
 use super::error::closed;
 use crate::scheduler::reactor::Registration;
 use crate::scheduler::reactor::source::{Direction, Done, Source, Turn};
-use crate::wait::{Place, Timer, WaitReason, wait_for};
+use crate::wait::{Place, Timer, WaitReason, is_suspendable, wait_for, yield_now};
 use socket2::{SockAddr, Socket};
 use std::cell::UnsafeCell;
 use std::fmt;
@@ -31,6 +31,10 @@ use std::time::{Duration, Instant};
 
 const CLOSED: u32 = 1 << 31;
 
+/// How many calls in a row one socket may have without its goroutine's letting others run. A peer that is faster than we
+/// are would else keep the worker from all that is pinned to it.
+const TURNS: u32 = 64;
+
 /// Reading or writing; to accept is to read, to connect is to write.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Way {
@@ -41,6 +45,8 @@ pub(super) enum Way {
 /// See the module.
 pub(super) struct Port {
     word: AtomicU32,
+    /// Counts calls that did not wait, roughly.
+    turns: AtomicU32,
     registration: Registration,
     socket: UnsafeCell<ManuallyDrop<Socket>>,
 }
@@ -60,7 +66,12 @@ impl Port {
 
     pub(super) fn of_nonblocking(socket: Socket) -> io::Result<Self> {
         let registration = Registration::new(socket.as_raw_fd())?;
-        Ok(Self { word: AtomicU32::new(0), registration, socket: UnsafeCell::new(ManuallyDrop::new(socket)) })
+        Ok(Self {
+            word: AtomicU32::new(0),
+            turns: AtomicU32::new(0),
+            registration,
+            socket: UnsafeCell::new(ManuallyDrop::new(socket)),
+        })
     }
 
     #[inline]
@@ -173,6 +184,23 @@ impl Port {
         Ok(self.direction(way).timeout())
     }
 
+    /// Whether whoever uses the socket should let others run now.
+    #[inline]
+    fn is_greedy(&self) -> bool {
+        // Not exact, if several use it at once, and need not be.
+        let turns = self.turns.load(Ordering::Relaxed).wrapping_add(1);
+        self.turns.store(turns, Ordering::Relaxed);
+        turns.is_multiple_of(TURNS)
+    }
+
+    /// Lets others run now and then.
+    #[inline]
+    fn share_worker(&self) {
+        if self.is_greedy() && is_suspendable() {
+            yield_now();
+        }
+    }
+
     /// Waits for what `attempt` can do, in straight line.
     #[track_caller]
     pub(super) fn wait<T>(
@@ -194,6 +222,7 @@ impl Port {
             // SAFETY: it is always the same direction, and the destructor above leaves it.
             unsafe { turn.poll(self.direction(way), cx, || self.with(&mut attempt)) }.map_err(io::Error::from)
         });
+        self.share_worker();
         wait_for(WaitReason::IoWait, Pin::new(&mut operation))
     }
 
@@ -206,6 +235,12 @@ impl Port {
         timer: &mut Option<Box<Timer>>,
         mut attempt: impl FnMut(&Socket) -> io::Result<Done<T>>,
     ) -> Poll<io::Result<T>> {
+        if self.is_greedy() {
+            // Polled again when the others have had their turn. (A goroutine that waits for the future looks again a few
+            // times before that.)
+            cx.waker().wake_by_ref();
+            return Poll::Pending;
+        }
         let polled = self.direction(way).poll(cx, timer, || self.with(&mut attempt));
         let polled = polled.map_err(io::Error::from);
         if polled.is_pending() {
@@ -226,7 +261,10 @@ impl Drop for Port {
 
 impl fmt::Debug for Port {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Port").field("fd", &self.raw_fd()).finish_non_exhaustive()
+        f.debug_struct("Port")
+            .field("fd", &self.raw_fd())
+            .field("source", self.source())
+            .finish_non_exhaustive()
     }
 }
 
@@ -293,10 +331,11 @@ impl<'a, T> IoFuture<'a, T> {
     #[track_caller]
     #[inline]
     pub(super) fn block(self) -> io::Result<T> {
+        self.port.share_worker();
         wait_for(WaitReason::IoWait, pin!(self))
     }
 
-    /// Tries once, and does not wait.
+    /// Polls; so that it has a name where `Self` is no future itself.
     pub(super) fn poll_result(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<T>> {
         // SAFETY: the turn is pinned with us; nothing else is.
         let this = unsafe { self.get_unchecked_mut() };

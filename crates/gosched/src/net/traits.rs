@@ -1,5 +1,53 @@
 //! The I/O traits of the async ecosystem, for the streams.
 
+/// What the traits of all three have in common: the half that writes. Ending it is called differently, and not all ask
+/// whether several pieces can be written at once.
+#[cfg(any(feature = "hyper", feature = "futures-io", feature = "tokio-io"))]
+macro_rules! write_half {
+    ($trait:path, $stream:ident, $end:ident $(, $is_vectored:ident)?) => {
+        impl $trait for $stream {
+            fn poll_write(
+                self: std::pin::Pin<&mut Self>,
+                cx: &mut std::task::Context<'_>,
+                buf: &[u8],
+            ) -> std::task::Poll<std::io::Result<usize>> {
+                let this = self.get_mut();
+                this.write.poll_write(&this.port, cx, buf)
+            }
+
+            fn poll_write_vectored(
+                self: std::pin::Pin<&mut Self>,
+                cx: &mut std::task::Context<'_>,
+                bufs: &[std::io::IoSlice<'_>],
+            ) -> std::task::Poll<std::io::Result<usize>> {
+                let this = self.get_mut();
+                this.write.poll_write_vectored(&this.port, cx, bufs)
+            }
+
+            fn poll_flush(
+                self: std::pin::Pin<&mut Self>,
+                _: &mut std::task::Context<'_>,
+            ) -> std::task::Poll<std::io::Result<()>> {
+                std::task::Poll::Ready(Ok(()))
+            }
+
+            /// Ends writing; reading goes on.
+            fn $end(
+                self: std::pin::Pin<&mut Self>,
+                _: &mut std::task::Context<'_>,
+            ) -> std::task::Poll<std::io::Result<()>> {
+                std::task::Poll::Ready(self.shutdown(std::net::Shutdown::Write))
+            }
+
+            $(fn $is_vectored(&self) -> bool {
+                true
+            })?
+        }
+    };
+}
+#[cfg(any(feature = "hyper", feature = "futures-io", feature = "tokio-io"))]
+pub(super) use write_half;
+
 #[cfg(feature = "hyper")]
 macro_rules! hyper_traits {
     ($stream:ident) => {
@@ -19,44 +67,7 @@ macro_rules! hyper_traits {
             }
         }
 
-        impl hyper::rt::Write for $stream {
-            fn poll_write(
-                self: std::pin::Pin<&mut Self>,
-                cx: &mut std::task::Context<'_>,
-                buf: &[u8],
-            ) -> std::task::Poll<std::io::Result<usize>> {
-                let this = self.get_mut();
-                this.write.poll_write(&this.port, cx, buf)
-            }
-
-            fn poll_flush(
-                self: std::pin::Pin<&mut Self>,
-                _: &mut std::task::Context<'_>,
-            ) -> std::task::Poll<std::io::Result<()>> {
-                std::task::Poll::Ready(Ok(()))
-            }
-
-            /// Ends writing; reading goes on.
-            fn poll_shutdown(
-                self: std::pin::Pin<&mut Self>,
-                _: &mut std::task::Context<'_>,
-            ) -> std::task::Poll<std::io::Result<()>> {
-                std::task::Poll::Ready(self.shutdown(std::net::Shutdown::Write))
-            }
-
-            fn is_write_vectored(&self) -> bool {
-                true
-            }
-
-            fn poll_write_vectored(
-                self: std::pin::Pin<&mut Self>,
-                cx: &mut std::task::Context<'_>,
-                bufs: &[std::io::IoSlice<'_>],
-            ) -> std::task::Poll<std::io::Result<usize>> {
-                let this = self.get_mut();
-                this.write.poll_write_vectored(&this.port, cx, bufs)
-            }
-        }
+        crate::net::traits::write_half!(hyper::rt::Write, $stream, poll_shutdown, is_write_vectored);
     };
 }
 #[cfg(feature = "hyper")]
@@ -76,40 +87,7 @@ macro_rules! futures_traits {
             }
         }
 
-        impl futures_io::AsyncWrite for $stream {
-            fn poll_write(
-                self: std::pin::Pin<&mut Self>,
-                cx: &mut std::task::Context<'_>,
-                buf: &[u8],
-            ) -> std::task::Poll<std::io::Result<usize>> {
-                let this = self.get_mut();
-                this.write.poll_write(&this.port, cx, buf)
-            }
-
-            fn poll_write_vectored(
-                self: std::pin::Pin<&mut Self>,
-                cx: &mut std::task::Context<'_>,
-                bufs: &[std::io::IoSlice<'_>],
-            ) -> std::task::Poll<std::io::Result<usize>> {
-                let this = self.get_mut();
-                this.write.poll_write_vectored(&this.port, cx, bufs)
-            }
-
-            fn poll_flush(
-                self: std::pin::Pin<&mut Self>,
-                _: &mut std::task::Context<'_>,
-            ) -> std::task::Poll<std::io::Result<()>> {
-                std::task::Poll::Ready(Ok(()))
-            }
-
-            /// Ends writing; reading goes on.
-            fn poll_close(
-                self: std::pin::Pin<&mut Self>,
-                _: &mut std::task::Context<'_>,
-            ) -> std::task::Poll<std::io::Result<()>> {
-                std::task::Poll::Ready(self.shutdown(std::net::Shutdown::Write))
-            }
-        }
+        crate::net::traits::write_half!(futures_io::AsyncWrite, $stream, poll_close);
     };
 }
 #[cfg(feature = "futures-io")]
@@ -135,44 +113,7 @@ macro_rules! tokio_traits {
             }
         }
 
-        impl tokio::io::AsyncWrite for $stream {
-            fn poll_write(
-                self: std::pin::Pin<&mut Self>,
-                cx: &mut std::task::Context<'_>,
-                buf: &[u8],
-            ) -> std::task::Poll<std::io::Result<usize>> {
-                let this = self.get_mut();
-                this.write.poll_write(&this.port, cx, buf)
-            }
-
-            fn poll_flush(
-                self: std::pin::Pin<&mut Self>,
-                _: &mut std::task::Context<'_>,
-            ) -> std::task::Poll<std::io::Result<()>> {
-                std::task::Poll::Ready(Ok(()))
-            }
-
-            /// Ends writing; reading goes on.
-            fn poll_shutdown(
-                self: std::pin::Pin<&mut Self>,
-                _: &mut std::task::Context<'_>,
-            ) -> std::task::Poll<std::io::Result<()>> {
-                std::task::Poll::Ready(self.shutdown(std::net::Shutdown::Write))
-            }
-
-            fn is_write_vectored(&self) -> bool {
-                true
-            }
-
-            fn poll_write_vectored(
-                self: std::pin::Pin<&mut Self>,
-                cx: &mut std::task::Context<'_>,
-                bufs: &[std::io::IoSlice<'_>],
-            ) -> std::task::Poll<std::io::Result<usize>> {
-                let this = self.get_mut();
-                this.write.poll_write_vectored(&this.port, cx, bufs)
-            }
-        }
+        crate::net::traits::write_half!(tokio::io::AsyncWrite, $stream, poll_shutdown, is_write_vectored);
     };
 }
 #[cfg(feature = "tokio-io")]

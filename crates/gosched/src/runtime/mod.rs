@@ -5,8 +5,12 @@ mod default;
 mod describe;
 mod handle;
 mod main;
+#[cfg(feature = "tokio")]
+mod tokio;
 mod unfinished;
 
+#[cfg(feature = "tokio")]
+pub use self::tokio::tokio_handle;
 pub use crate::task::panics::GoroutinePanic;
 pub use builder::Builder;
 pub use handle::{EnterGuard, Handle};

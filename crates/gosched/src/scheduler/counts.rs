@@ -50,8 +50,7 @@ impl Stopwatches {
     /// How long that was ago. `None` if another one took the place meanwhile.
     fn stop(&self, task: TaskRef) -> Option<u64> {
         let (place, tag) = self.place(task);
-        let noted = place.load(Ordering::Relaxed);
-        (noted & !TIME == tag).then(|| to_nanos(real_now()).wrapping_sub(noted) & TIME)
+        time_since(place.load(Ordering::Relaxed), tag)
     }
 
     /// A thread that is no worker is about to queue a task.
@@ -60,6 +59,12 @@ impl Stopwatches {
             self.start(task);
         }
     }
+}
+
+/// How long ago the time was that is noted in a place, if it is that of the task with this tag.
+fn time_since(noted: u64, tag: u64) -> Option<u64> {
+    // A place that nobody took yet is 0 as a whole: not the time of a task whose tag happens to be 0.
+    (noted != 0 && noted & !TIME == tag).then(|| to_nanos(real_now()).wrapping_sub(noted) & TIME)
 }
 
 /// A worker's counters. Written by the worker alone, but for `lent`.
@@ -149,5 +154,11 @@ mod tests {
             assert!(!std::ptr::eq(place, other_place) || tag != other_tag);
             assert!(watches.stop(*other).is_none());
         }
+    }
+
+    #[test]
+    fn a_place_that_was_never_taken_is_no_time_of_a_task_with_a_tag_of_nought() {
+        assert_eq!(time_since(0, 0), None);
+        assert!(time_since(1, 0).is_some());
     }
 }

@@ -24,7 +24,7 @@ use super::shared::{Shared, bump};
 use super::worker::Worker;
 use crate::clock::coarse;
 use crate::sys::global::lock;
-use crate::sys::threads;
+use crate::sys::{background, threads};
 use std::io::{self, Write as _};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -69,6 +69,7 @@ impl Shared {
     ///
     /// The system's, if a thread or a stack cannot be had. Those that were started run.
     pub(crate) fn start(self: &Arc<Self>) -> io::Result<()> {
+        background::start()?;
         // Else the first to wait would seem to have done so since the system started.
         coarse::refresh();
         let mut crew = lock(&self.crew);
@@ -247,5 +248,13 @@ impl Worker {
 
 /// A worker on its way to its thread.
 struct Sent(Box<Worker>);
+
+impl Drop for Sent {
+    fn drop(&mut self) {
+        // One that never got a thread has a stack all the same; fibers do not end by themselves.
+        self.0.drop_fibers();
+    }
+}
+
 // SAFETY: a worker is made on one thread and used on another one only afterwards.
 unsafe impl Send for Sent {}

@@ -11,8 +11,8 @@
 //! |---|---|
 //! | a timer, of a runtime or of the process; a thread that sleeps for a limited time | no deadlock |
 //! | a worker that runs something, a call of `blocking` | no deadlock |
-//! | somebody waits for a signal, or for what else comes from outside of the process | no deadlock |
-//! | a goroutine that waits for a future of another library | a warning, if it stays so |
+//! | somebody waits for a signal, a socket, or what else comes from outside of the process | no deadlock |
+//! | a goroutine that waits for a future of another library | a warning, if it stays so; none where tokio's reactor runs in the background |
 //! | a thread of somebody else | a warning, if it stays so and the main goroutine waits |
 //!
 //! A clock that is moved by hand is moved by somebody, so its timers count for nothing.
@@ -40,6 +40,7 @@ use super::shared::Shared;
 use crate::clock::driver::fallback;
 use crate::clock::{NEVER, real_now, to_instant};
 use crate::dump::Deadlock;
+use crate::sys::background;
 use crate::sys::census::{self, Sleep, is_on};
 use crate::sys::global::{Mutex, lock};
 use crate::sys::threads;
@@ -275,6 +276,8 @@ fn look_at_goroutines(runtimes: &[Arc<Shared>], epoch: &Epoch) -> Goroutines {
         count += 1;
         match peek.state {
             GoroutineState::Running if may_run => {}
+            // It may be a socket's or a timer's.
+            GoroutineState::Waiting(WaitReason::Future) if background::is_running() => alive = true,
             GoroutineState::Waiting(WaitReason::Future) => outside += 1,
             GoroutineState::Waiting(reason) if is_internal(reason) => {}
             _ => alive = true,

@@ -203,7 +203,9 @@ impl Watched {
             }
             let seen = &mut self.seen[index];
             let Some(os_thread) = remote.os_thread().filter(|_| remote.is_on_duty()) else {
-                // Not started yet, stuck and stood in for, or off duty.
+                // Not started yet, stuck and stood in for, or off duty. One that has yet to start counts as awake: it will
+                // not have slept when it takes up its first goroutine, and so not stir us.
+                look.awake |= remote.is_on_duty();
                 *seen = here;
                 continue;
             };

@@ -25,6 +25,7 @@ use super::shared::Shared;
 use super::worker::Worker;
 use crate::clock::real_now;
 use crate::dump::GoroutineInfo;
+use crate::sys::background;
 use crate::sys::global::lock;
 use crate::sys::threads::ThreadFate;
 use crate::task::body::VTable;
@@ -64,6 +65,7 @@ impl Worker {
         // Without one an overflow is reported by a plain crash: not worth failing for.
         let _ = crate::fiber::overflow::ensure_alt_stack();
         crate::sys::threads::wake_in_time();
+        background::enter_for_good();
         set_context(self.context_ptr());
         let abort = AbortOnUnwind;
         self.run();
@@ -146,6 +148,8 @@ impl Shared {
 
     /// Ends everything that is queued or parked. What ends may wake others, so until nothing is left.
     pub(super) fn end_all(&self) {
+        // Futures of other libraries are dropped.
+        let _entered = background::enter();
         self.discarding.fetch_add(1, Ordering::SeqCst);
         loop {
             let ended = self.discard_queues() + self.sweep();

@@ -260,14 +260,32 @@ impl Worker {
 
     /// The batch of another worker that has taken up nothing between two fair turns of this one: what it has taken off
     /// the injector must not wait for the end of something long there while everybody else is busy and steals nothing.
+    /// Nor must the rest that anybody may take, where the monitor does not look after it: of a worker that was put off
+    /// duty, or stood in for, in the middle of something long.
     fn left_behind(&self) -> Option<TaskRef> {
         let remotes = &self.shared.remotes;
         let tick = |index: usize| remotes[index].tick.load(Ordering::Relaxed);
         let (victim, before) = self.watched.get();
-        let left = if tick(victim) == before { remotes[victim].batch.take() } else { None };
+        let left = match tick(victim) == before {
+            true => remotes[victim].batch.take().or_else(|| self.relieve_off_duty(victim)),
+            false => None,
+        };
         let next = (victim + 1) % remotes.len();
         self.watched.set((next, tick(next)));
         left
+    }
+
+    /// What anybody may take of a worker that is not on duty; one goroutine, and others into the own ring.
+    fn relieve_off_duty(&self, victim: usize) -> Option<TaskRef> {
+        let remote = &self.shared.remotes[victim];
+        let own = &self.remote().ring;
+        if victim == self.index || remote.is_on_duty() || own.len() > CAPACITY / 2 {
+            return None;
+        }
+        let first = remote.ring.steal_all(own).or_else(|| remote.swap_slot(None))?;
+        // It is no longer linked to whoever was behind it in some queue.
+        first.set_link(None);
+        Some(first)
     }
 
     #[inline]

@@ -1,5 +1,6 @@
 //! Calls that block a thread, kept away from the workers.
 
+use crate::sys::background;
 use crate::sys::lock::Spin;
 use crate::sys::threads::{self, BlockingCall, ThreadFate};
 use crate::task::context;
@@ -106,6 +107,7 @@ where
         let signal = signal.clone();
         move || {
             let call = call;
+            background::enter_for_good();
             let counted = BlockingCall::begin();
             // SAFETY: the goroutine keeps the call on its stack until the signal is given, and a goroutine
             // that is abandoned keeps it for ever.
@@ -192,6 +194,7 @@ where
     let job = {
         let (made, body) = (made.clone(), body.clone());
         move || {
+            background::enter_for_good();
             let counted = BlockingCall::begin();
             make(&made, &body, || drop(counted));
             ThreadFate::Reusable

@@ -166,10 +166,24 @@ pub(crate) fn enter_probe(probe: fn() -> bool) {
     lock(&PROBES).push(probe);
 }
 
-/// Whether somebody waits for something from outside of the process.
+/// What has come from outside, and for whom it has come has not been woken yet.
+static DELIVERIES: AtomicUsize = AtomicUsize::new(0);
+
+/// So many are about to be woken, and are not waiting any more for what a probe tells of.
+pub(crate) fn begin_deliveries(count: usize) {
+    DELIVERIES.fetch_add(count, Ordering::SeqCst);
+}
+
+/// So many have been woken.
+pub(crate) fn end_deliveries(count: usize) {
+    DELIVERIES.fetch_sub(count, Ordering::SeqCst);
+}
+
+/// Whether somebody waits for something from outside of the process, or it is on its way to somebody.
 pub(crate) fn awaits_outside() -> bool {
     let probes = lock(&PROBES).clone();
-    probes.iter().any(|probe| probe())
+    // In this order: what is delivered meanwhile is counted before it is awaited no more.
+    probes.iter().any(|probe| probe()) || DELIVERIES.load(Ordering::SeqCst) > 0
 }
 
 #[cfg(test)]

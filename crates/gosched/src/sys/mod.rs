@@ -5,9 +5,13 @@
 //! to a model (the stack slabs, the thread cache) takes its words from [`global`].
 
 #[cfg(not(loom))]
+pub(crate) mod background;
+#[cfg(not(loom))]
 pub(crate) mod census;
 pub(crate) mod global;
 pub(crate) mod lock;
 pub(crate) mod mem;
 pub(crate) mod prim;
+#[cfg(not(loom))]
+pub(crate) mod signals;
 pub(crate) mod threads;

@@ -1,6 +1,7 @@
 //! How an ordinary thread waits.
 
 use crate::clock::real_now;
+use crate::sys::background;
 use crate::sys::census::{self, Sleep, Sleeper};
 use crate::sys::prim::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
 use crate::sys::threads::os_id;
@@ -144,6 +145,7 @@ impl Current {
         }
         self.parker.depth.fetch_add(1, Ordering::Relaxed);
         let _leave = Leave(&self.parker.depth);
+        let _entered = background::enter();
         future.poll(&mut Context::from_waker(&self.waker))
     }
 

@@ -5,6 +5,7 @@ use super::common::{Child, PATIENCE, eventually, ms, stderr};
 use super::{Test, program, result};
 use gosched::chan::{after, bounded, never, tick};
 use gosched::context::{background, signal_context};
+use gosched::net::UnixListener;
 use gosched::{Runtime, blocking, blocking_async, debug, go, go_async, time, wait};
 use std::future::{Future, poll_fn};
 use std::io::Read as _;
@@ -26,6 +27,14 @@ pub(super) const TESTS: &[Test] = &[
     ("D03_a_system_call_without_the_library", says_nothing, system_call),
     ("D03_standard_input_is_read", says_nothing_with_input, standard_input),
     ("D03_somebody_waits_for_a_signal", says_nothing_at_a_signal, awaited_signal),
+    ("D03_a_socket_awaited_beside_a_channel", says_nothing_to_a_client, socket_beside_a_channel),
+    ("D03_a_plain_thread_that_waits_for_a_socket", says_nothing_to_a_client, thread_at_a_socket),
+    #[cfg(feature = "tokio")]
+    ("D03_a_timer_of_tokio_beside_a_channel", says_nothing, timer_of_tokio_beside_a_channel),
+    #[cfg(feature = "tokio")]
+    ("D03_a_timer_of_tokio_stays_for_long", says_nothing, timer_of_tokio),
+    #[cfg(feature = "tokio")]
+    ("D03_a_task_of_tokio_stays_for_long", says_nothing, task_of_tokio),
     ("D05_a_goroutine_that_computes", says_nothing, computing),
     ("D05_one_worker_with_goroutines_behind_it", says_nothing, behind_a_hog),
     ("D03_a_plain_thread_with_a_sender", says_nothing, plain_thread),
@@ -54,6 +63,26 @@ fn says_nothing_with_input(test: &str) {
 
 fn says_nothing_at_a_signal(test: &str) {
     let (code, err) = result(&program(test).signal(A_WHILE * 4, libc::SIGINT).output());
+    assert_eq!((code, err.as_str()), (Some(0), ""));
+}
+
+const SOCKET: &str = "GOSCHED_TEST_SOCKET";
+
+/// Somebody connects to it, from outside of the process.
+fn says_nothing_to_a_client(test: &str) {
+    let path = std::env::temp_dir().join(format!("gosched-{}-{test}", std::process::id()));
+    let child = program(test).env(SOCKET, path.to_str().expect("a path that is text"));
+    let client = thread::spawn({
+        let path = path.clone();
+        move || {
+            // For so long that all looks that find something have been taken.
+            thread::sleep(A_WHILE * 4);
+            eventually("it is connected", || std::os::unix::net::UnixStream::connect(&path).is_ok());
+        }
+    });
+    let (code, err) = result(&child.output());
+    client.join().unwrap();
+    let _ = std::fs::remove_file(path);
     assert_eq!((code, err.as_str()), (Some(0), ""));
 }
 
@@ -153,6 +182,76 @@ fn awaited_signal() {
     // Others that do not wait for it.
     drop(go(|| never::<u8>().recv()));
     assert!(below.done().recv().is_err());
+}
+
+fn listener() -> UnixListener {
+    UnixListener::bind(std::env::var(SOCKET).unwrap()).unwrap()
+}
+
+/// What the goroutine waits for last is the channel.
+#[gosched::main]
+fn socket_beside_a_channel() {
+    let listener = listener();
+    let (_kept, rx) = bounded::<u8>(0);
+    wait(async {
+        let (mut accept, mut recv) = (pin!(listener.accept_async()), pin!(rx.recv_async()));
+        poll_fn(|cx| {
+            let accepted = accept.as_mut().poll(cx).map(|accepted| drop(accepted.unwrap()));
+            assert!(recv.as_mut().poll(cx).is_pending());
+            accepted
+        })
+        .await
+    });
+}
+
+/// The reactor's thread is as good as somebody else's.
+#[cfg(feature = "tokio")]
+#[gosched::main]
+fn timer_of_tokio_beside_a_channel() {
+    let (_kept, rx) = bounded::<u8>(0);
+    wait(async {
+        let (mut timer, mut recv) = (pin!(tokio::time::sleep(A_WHILE * 2)), pin!(rx.recv_async()));
+        poll_fn(|cx| {
+            let passed = timer.as_mut().poll(cx);
+            assert!(recv.as_mut().poll(cx).is_pending());
+            passed
+        })
+        .await
+    });
+}
+
+/// Longer than it takes until there would be a warning.
+#[cfg(feature = "tokio")]
+const LONG: Duration = Duration::from_millis(2500);
+
+#[cfg(feature = "tokio")]
+#[gosched::main]
+fn timer_of_tokio() {
+    wait(tokio::time::sleep(LONG));
+}
+
+#[cfg(feature = "tokio")]
+#[gosched::main]
+fn task_of_tokio() {
+    let (tx, rx) = bounded(0);
+    tokio::spawn(async move {
+        tokio::time::sleep(LONG).await;
+        tx.send_async(()).await.unwrap();
+    });
+    rx.recv().unwrap();
+}
+
+/// The goroutines wait for a thread that sleeps in the library.
+#[gosched::main]
+fn thread_at_a_socket() {
+    let listener = listener();
+    let (tx, rx) = bounded(0);
+    let thread = thread::spawn(move || {
+        drop(listener.accept().unwrap());
+        tx.send(()).unwrap();
+    });
+    rx.recv().unwrap();
+    thread.join().unwrap();
 }
 
 #[gosched::main(workers = 2)]

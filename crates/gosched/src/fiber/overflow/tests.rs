@@ -141,6 +141,42 @@ fn child_two() {
 }
 
 #[test]
+fn other_signals_wait_for_the_report() {
+    let text = last_words("child_interrupted", libc::SIGABRT);
+    assert!(text.contains("a goroutine overflowed its stack of 256 KiB"), "{text}");
+}
+
+/// Room that a handler may well need, on a signal stack of std's size.
+extern "C" fn on_other_signal(_: c_int) {
+    black_box([0u8; 1024]);
+}
+
+#[test]
+#[ignore = "run by other_signals_wait_for_the_report"]
+fn child_interrupted() {
+    if !is_child() {
+        return;
+    }
+    install();
+    ensure_alt_stack().unwrap();
+    // SAFETY: all zero is a valid action; the handler has the right form, and does nothing.
+    unsafe {
+        let mut action = MaybeUninit::<libc::sigaction>::zeroed().assume_init();
+        action.sa_sigaction = on_other_signal as *const () as usize;
+        action.sa_flags = libc::SA_ONSTACK | libc::SA_RESTART;
+        assert_eq!(libc::sigaction(libc::SIGURG, &action, ptr::null_mut()), 0);
+    }
+    let (process, thread) = (std::process::id(), crate::sys::threads::os_id());
+    std::thread::spawn(move || {
+        loop {
+            // SAFETY: sends a signal that does nothing.
+            unsafe { libc::syscall(libc::SYS_tgkill, process, thread, libc::SIGURG) };
+        }
+    });
+    overflow_coroutine(DEFAULT_SIZE);
+}
+
+#[test]
 fn a_thread_without_a_signal_stack_gets_one() {
     let text = last_words("child_own_signal_stack", libc::SIGABRT);
     assert!(text.contains("a goroutine overflowed its stack of 256 KiB"), "{text}");
@@ -162,6 +198,19 @@ fn child_own_signal_stack() {
     take_signal_stack_away();
     ensure_alt_stack().unwrap();
     overflow_coroutine(DEFAULT_SIZE);
+}
+
+#[test]
+fn a_small_signal_stack_is_replaced_and_a_large_one_is_not() {
+    let thread = std::thread::spawn(|| {
+        assert!(current_alt_stack().unwrap().ss_size < enough(), "std's has room for one handler");
+        ensure_alt_stack().unwrap();
+        let ours = current_alt_stack().unwrap();
+        assert!(ours.ss_size >= enough());
+        ensure_alt_stack().unwrap();
+        assert_eq!(current_alt_stack().unwrap().ss_sp, ours.ss_sp, "it is large enough");
+    });
+    thread.join().unwrap();
 }
 
 #[test]

@@ -43,16 +43,16 @@ pub(crate) mod source;
 
 use super::monitor;
 use crate::clock::{real_now, to_nanos};
+use crate::sys::census;
 use crate::sys::global::{Mutex, OnceLock, lock};
 use crate::sys::prim::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
-use crate::sys::threads::discard_payload;
+use crate::wait::queue::wake_quietly;
 use mio::event::Event;
 use mio::unix::SourceFd;
 use mio::{Events, Interest, Poll, Registry, Token};
 use source::Source;
 use std::io;
 use std::os::fd::RawFd;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::task::Waker;
 use std::time::Duration;
@@ -128,14 +128,20 @@ pub(super) fn is_neglected() -> bool {
     active().is_some_and(|reactor| matches!(reactor.seat.load(Ordering::SeqCst), EMPTY | AWAKE))
 }
 
+/// Whether somebody waits for a descriptor: a goroutine, which may wait for something else besides, or a thread.
+fn is_awaited() -> bool {
+    let Some(reactor) = active() else { return false };
+    let sources = lock(&reactor.sources);
+    sources.slots.iter().filter_map(|slot| slot.source.as_ref()).any(|source| source.is_awaited())
+}
+
 /// Wakes those whose events have come. True if there were any. A foreign waker may panic: its message is printed; neither
 /// the others nor the caller must suffer.
 pub(super) fn wake_all(woken: &mut Vec<Waker>) -> bool {
     let any = !woken.is_empty();
     for waker in woken.drain(..) {
-        if let Err(payload) = catch_unwind(AssertUnwindSafe(|| waker.wake())) {
-            discard_payload(payload);
-        }
+        wake_quietly(Some(waker));
+        census::end_deliveries(1);
     }
     any
 }
@@ -198,6 +204,7 @@ impl Reactor {
         let _making = lock(&MAKING);
         if REACTOR.get().is_none() {
             let _ = REACTOR.set(Self::new()?);
+            census::enter_probe(is_awaited);
         }
         Ok(REACTOR.get().expect("just made"))
     }
@@ -271,12 +278,17 @@ impl Reactor {
         }
         // A source has two directions, and each a caller from the queue and a watcher.
         woken.reserve(EVENTS * 4);
+        // Those who are to be woken: by `wake_all`, when a worker that counts as asleep has left the seat.
+        let before = woken.len();
+        census::begin_deliveries(1);
         let sources = lock(&self.sources);
         for event in events.iter() {
             if let Some(source) = sources.find(event.token()) {
                 deliver(event, source, woken);
             }
         }
+        census::begin_deliveries(woken.len() - before);
+        census::end_deliveries(1);
     }
 
     fn add(&self, fd: RawFd) -> io::Result<(Token, Arc<Source>)> {

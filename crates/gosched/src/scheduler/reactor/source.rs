@@ -90,6 +90,11 @@ impl Source {
     pub(super) fn new() -> Self {
         Self { read: Direction::new(), write: Direction::new() }
     }
+
+    /// Whether somebody waits here, or has left a waker and not come back since.
+    pub(super) fn is_awaited(&self) -> bool {
+        self.read.is_awaited() || self.write.is_awaited()
+    }
 }
 
 /// Reading from a descriptor, or writing to it.
@@ -110,10 +115,18 @@ struct Waiters {
 
 impl fmt::Debug for Direction {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let word = self.word.load(Ordering::Relaxed);
+        let waiters = self.waiters.lock();
+        let (word, serving, empty) =
+            (self.word.load(Ordering::Relaxed), waiters.serving, waiters.list.is_empty());
+        drop(waiters);
         f.debug_struct("Direction")
             .field("ready", &(word & READY != 0))
+            .field("hung", &(word & HUNG != 0))
             .field("closed", &(word & CLOSED != 0))
+            .field("crowded", &(word & CROWDED != 0))
+            .field("queue_is_empty", &empty)
+            .field("serving", &serving)
+            .field("events", &(word / EVENT))
             .finish_non_exhaustive()
     }
 }
@@ -149,6 +162,10 @@ impl Direction {
 
     fn see(&self) -> Seen {
         Seen(self.word.load(Ordering::Acquire))
+    }
+
+    fn is_awaited(&self) -> bool {
+        self.word.load(Ordering::SeqCst) & (CROWDED | WATCHED) != 0
     }
 
     /// An event has come. `woken` has room for two more: nothing is allocated under the lock.
@@ -218,7 +235,7 @@ impl Direction {
     pub(crate) fn kick(&self) {
         let mut woken = Vec::with_capacity(2);
         self.event(false, &mut woken);
-        super::wake_all(&mut woken);
+        woken.into_iter().for_each(|waker| wake_quietly(Some(waker)));
     }
 
     /// Changes when operations give up, also those that wait already.
@@ -372,11 +389,14 @@ impl Turn {
                     return Poll::Ready(Err(failed));
                 }
             };
-            if this.node.state() == NodeState::Waiting {
-                match this.poll_limit(cx, limit) {
+            match this.node.state() {
+                NodeState::Waiting => match this.poll_limit(cx, limit) {
                     Poll::Ready(()) => continue,
                     Poll::Pending => return Poll::Pending,
-                }
+                },
+                // Called since we looked.
+                NodeState::Signalled(_) => continue,
+                NodeState::Idle => {}
             }
             let admitted = this.serving || seen.0 & CROWDED == 0;
             if admitted && seen.0 & READY != 0 {
@@ -443,6 +463,7 @@ impl Turn {
     ///
     /// We are pinned, and leave before we are dropped.
     unsafe fn queue(&mut self, direction: &Direction, cx: &Context<'_>) -> Option<Option<Instant>> {
+        debug_assert_eq!(self.node.state(), NodeState::Idle, "a call that was not answered would be lost");
         // Cloned before the lock; declared before the guard, so that it is dropped after it.
         let waker = cx.waker().clone();
         let mut waiters = direction.waiters.lock();

@@ -61,3 +61,26 @@ fn readiness_before_the_first_look_is_remembered() {
     assert!(matches!(polled, std::task::Poll::Ready(Ok(7))));
     drop(lock(&reactor.sources).remove(token));
 }
+
+#[test]
+fn D03_who_is_about_to_be_woken_for_a_descriptor_is_not_taken_for_dead() {
+    let (mut near, far) = UnixStream::pair().unwrap();
+    far.set_nonblocking(true).unwrap();
+    let reactor = Reactor::new().unwrap();
+    let (token, source) = reactor.add(far.as_raw_fd()).unwrap();
+    let mut timer = None;
+    let mut cx = std::task::Context::from_waker(Waker::noop());
+    let nothing = || Err::<source::Done<()>, _>(io::ErrorKind::WouldBlock.into());
+    assert!(source.read.poll(&mut cx, &mut timer, nothing).is_pending());
+    assert!(source.is_awaited());
+    std::io::Write::write_all(&mut near, b"x").unwrap();
+    let mut woken = Vec::new();
+    while woken.is_empty() {
+        assert!(reactor.sit_down());
+        reactor.sleep(None, &mut woken);
+    }
+    // The worker that has polled counts as asleep until it has left the seat.
+    assert!(!source.is_awaited() && census::awaits_outside());
+    assert!(wake_all(&mut woken));
+    drop(lock(&reactor.sources).remove(token));
+}

@@ -19,14 +19,17 @@
 //!                      +--------------------------------------------------> FREE
 //! ```
 //!
-//! A signal that comes too late, because its thread blocks it meanwhile, finds another number or another state and does
-//! nothing. The asker reads what the handler has written after it has seen DONE (release, acquire). If the handler is
-//! stopped in the middle for longer than the asker waits, the asker lets go, and nobody asks any more before it is done.
+//! A signal that comes too late, because its thread blocks it meanwhile, finds another number, another state or, as
+//! numbers are used again, that another thread is asked, and does nothing. The asker reads what the handler has written
+//! after it has seen DONE (release, acquire). If the handler is stopped in the middle for longer than the asker waits, the
+//! asker lets go, and nobody asks any more before it is done.
 
 use super::copy::{MOST_WORDS, StackCopy, WORD};
 use super::{probe, walk};
 use crate::fiber::saved::Saved;
 use crate::sys::global::{AtomicPtr, AtomicU32, AtomicUsize, Mutex, Once, OnceLock, Ordering, lock};
+use crate::sys::signals;
+use crate::sys::threads::os_id;
 use crate::task::{Context, TaskRef};
 use crate::unwind::Trace;
 use libc::{c_int, c_void, siginfo_t};
@@ -50,6 +53,8 @@ const PHASES: usize = 4;
 static STATE: AtomicUsize = AtomicUsize::new(FREE);
 /// The values of our signals are addresses in here, which nobody else sends: the offset is the request's number.
 static NUMBERS: [u8; 1 << 10] = [0; 1 << 10];
+/// Who is asked: a thread, its worker's context and count.
+static THREAD: AtomicU32 = AtomicU32::new(0);
 static CONTEXT: AtomicPtr<Context> = AtomicPtr::new(ptr::null_mut());
 static TICK: AtomicPtr<AtomicU32> = AtomicPtr::new(ptr::null_mut());
 static ANSWER: Answer = Answer(UnsafeCell::new(Captured::NOTHING));
@@ -106,6 +111,7 @@ pub(in crate::unwind) unsafe fn interrupt(
     }
     *asked += 1;
     let number = *asked % NUMBERS.len();
+    THREAD.store(os_thread, Ordering::Relaxed);
     CONTEXT.store(context.cast_mut(), Ordering::Relaxed);
     TICK.store(tick.cast_mut(), Ordering::Relaxed);
     // Release: the handler sees all that was stored before.
@@ -209,7 +215,8 @@ fn install() {
             let mut new = MaybeUninit::<libc::sigaction>::zeroed().assume_init();
             new.sa_sigaction = on_signal as *const () as usize;
             new.sa_flags = libc::SA_SIGINFO | libc::SA_ONSTACK | libc::SA_RESTART;
-            libc::sigemptyset(&mut new.sa_mask);
+            // No other handler during the copy: see `signals`.
+            libc::sigfillset(&mut new.sa_mask);
             libc::sigaction(SIGNAL, &new, ptr::null_mut());
         }
     });
@@ -233,12 +240,13 @@ extern "C" fn on_signal(signal: c_int, info: *mut siginfo_t, ucontext: *mut c_vo
 /// `interrupted` is how this thread was interrupted.
 unsafe fn answer(number: usize, interrupted: &libc::ucontext_t) {
     let (asked, taken) = (number * PHASES + ASKED, number * PHASES + TAKEN);
-    if STATE.compare_exchange(asked, taken, Ordering::Acquire, Ordering::Relaxed).is_err() {
+    let is_asked = STATE.load(Ordering::Acquire) == asked && THREAD.load(Ordering::Relaxed) == os_id();
+    if !is_asked || STATE.compare_exchange(asked, taken, Ordering::Acquire, Ordering::Relaxed).is_err() {
         return;
     }
     let (mut saved, link) = registers(interrupted);
-    // SAFETY: the asker has promised that the context is this thread's worker's, which is alive. Its cells are words
-    // that only this thread writes: what we read was written whole.
+    // SAFETY: the asker has promised that the context is the worker's of the thread that it asks, which is this one, and
+    // alive. Its cells are words that only this thread writes: what we read was written whole.
     let (task, fiber) = unsafe { (*CONTEXT.load(Ordering::Relaxed)).running() };
     // SAFETY: that worker's too.
     let tick = unsafe { (*TICK.load(Ordering::Relaxed)).load(Ordering::Relaxed) };
@@ -284,14 +292,26 @@ fn pass_on(signal: c_int, info: *mut siginfo_t, context: *mut c_void) {
     if old.sa_sigaction == libc::SIG_IGN || old.sa_sigaction == libc::SIG_DFL {
         return;
     }
-    // SAFETY: the old action named a handler of the form that its flags tell, which expects to be called with what the
-    // kernel passed us.
-    unsafe {
-        if old.sa_flags & libc::SA_SIGINFO != 0 {
-            type Informed = extern "C" fn(c_int, *mut siginfo_t, *mut c_void);
-            std::mem::transmute::<usize, Informed>(old.sa_sigaction)(signal, info, context);
-        } else {
-            std::mem::transmute::<usize, extern "C" fn(c_int)>(old.sa_sigaction)(signal);
-        }
+    // SAFETY: we are in a handler, with what the kernel passed; and the old action names one.
+    unsafe { signals::call_previous(old, signal, info, context) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_late_signal_whose_number_has_come_again_for_another_thread_does_nothing() {
+        install();
+        let asked = lock(&ASKING);
+        let number = (*asked + 1) % NUMBERS.len();
+        let before = STATE.load(Ordering::Acquire);
+        CONTEXT.store(ptr::null_mut(), Ordering::Relaxed);
+        THREAD.store(os_id().wrapping_add(1), Ordering::Relaxed);
+        STATE.store(number * PHASES + ASKED, Ordering::Release);
+        // A signal for the own thread has come before the call returns.
+        assert!(send(os_id(), number).is_ok());
+        assert_eq!(STATE.load(Ordering::Acquire), number * PHASES + ASKED);
+        STATE.store(before, Ordering::Release);
     }
 }
