@@ -2,6 +2,7 @@
 
 use crate::writer::{BodyWriter, Part, Parts};
 use bytes::Bytes;
+use gosched::context::{CancelContext, ContextError};
 use gosched::time::{timeout, timeout_at};
 use http::HeaderMap;
 use http_body::{Body as HttpBody, Frame, SizeHint};
@@ -55,6 +56,12 @@ pub struct Body {
     limits: Limits,
     /// Dropped when an incoming body has come to its end.
     reading: Option<Reading>,
+    exchange: Option<Exchange>,
+}
+
+/// What the body of a response belongs to: reading it ends with this.
+pub(crate) struct Exchange {
+    pub(crate) ctx: CancelContext,
 }
 
 /// Tells a connection that a request's body is read no more.
@@ -155,6 +162,32 @@ impl Body {
         Self { kind: Kind::Incoming(incoming), limits, reading: Some(reading), ..Self::default() }
     }
 
+    /// The body of a response that a client has got.
+    pub(crate) fn response(incoming: hyper::body::Incoming) -> Self {
+        let kind = if incoming.is_end_stream() { Kind::Empty } else { Kind::Incoming(incoming) };
+        Self { kind, ..Self::default() }
+    }
+
+    /// Ties the body to its exchange; `reader` is told when it was read.
+    pub(crate) fn of_client(&mut self, exchange: Exchange, reader: Arc<dyn Reader>) {
+        let reading = Reading(reader);
+        if let Kind::Incoming(_) = self.kind {
+            self.reading = Some(reading);
+            self.exchange = Some(exchange);
+        }
+        // Else it was read already, by having nothing in it.
+    }
+
+    /// The same body once more, if that can be had.
+    pub(crate) fn again(&self) -> Option<Self> {
+        match &self.kind {
+            _ if !self.rest.is_empty() => None,
+            Kind::Empty => Some(Self::empty()),
+            Kind::Full(bytes) => Some(bytes.clone().into()),
+            Kind::Incoming(_) | Kind::Parts(_) => None,
+        }
+    }
+
     /// The length, where it is known before it is read.
     pub fn len(&self) -> Option<u64> {
         self.size_hint().exact()
@@ -178,6 +211,22 @@ impl Body {
         let Limits { until, stall } = self.limits;
         if let Kind::Full(_) | Kind::Empty = self.kind {
             return Ok(self.take_full());
+        }
+        if let Some(exchange) = &self.exchange {
+            let ctx = (*exchange.ctx).clone();
+            return match ctx.wait(self.next_chunk_async()) {
+                Ok(chunk) => chunk,
+                Err(error) => {
+                    // Nobody else can read it, and the connection is of no use.
+                    self.kind = Kind::Empty;
+                    self.reading = None;
+                    let kind = match error {
+                        ContextError::DeadlineExceeded => io::ErrorKind::TimedOut,
+                        _ => io::ErrorKind::Other,
+                    };
+                    Err(io::Error::new(kind, error))
+                }
+            };
         }
         match (until, stall) {
             (None, None) => gosched::wait(self.next_chunk_async()),

@@ -1,4 +1,4 @@
-//! HTTP for [gosched]: a server whose handlers are plain functions that may block.
+//! HTTP for [gosched]: a server whose handlers are plain functions that may block, and a client.
 //!
 //! ```no_run
 //! use gosched_http::{Request, Router, listen_and_serve};
@@ -25,6 +25,7 @@
 #![forbid(unsafe_code)]
 
 mod body;
+mod client;
 mod handler;
 mod request;
 mod response;
@@ -34,6 +35,7 @@ mod slot;
 mod writer;
 
 pub use body::{Body, NextChunk};
+pub use client::{Client, ClientBuilder, Error, get};
 pub use handler::{Handler, With, WithTimeout, abort};
 pub use http::{self, HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri, Version, header};
 pub use request::Request;

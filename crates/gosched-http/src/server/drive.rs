@@ -43,9 +43,8 @@ impl Drop for Listed {
 }
 
 /// Serves a connection.
-pub(super) async fn serve(conn: Arc<Conn>, stream: TcpStream, place: Option<SemaphoreGuard>) {
-    let Some(id) = conn.shared.add(&conn) else { return };
-    let _listed = Listed { conn: conn.clone(), id, _place: place };
+async fn serve(listed: Listed, stream: TcpStream) {
+    let conn = listed.conn.clone();
     conn.tell(ConnState::New);
     let mut alarm = Alarm::default();
     let opened = now();
@@ -383,5 +382,7 @@ pub(super) fn start(
     place: Option<SemaphoreGuard>,
 ) {
     let conn = Arc::new(Conn::new(info, shared.clone()));
-    gosched::go_async(serve(conn, stream, place));
+    // It counts from here on, before the listener is asked again.
+    let Some(id) = shared.add(&conn) else { return };
+    gosched::go_async(serve(Listed { conn, id, _place: place }, stream));
 }

@@ -97,12 +97,12 @@ impl Server {
     /// In Go: `Serve`, which returns `ErrServerClosed` then.
     #[track_caller]
     pub fn serve(&self, listener: TcpListener) -> stdio::Result<()> {
-        let Some(id) = self.shared.add_listener(&listener) else {
+        let Some(accepting) = self.shared.add_listener(&listener) else {
             let _ = listener.close();
             return Ok(());
         };
         let result = self.accept(&listener);
-        self.shared.remove_listener(id);
+        drop(accepting);
         if self.shared.is_ending() { Ok(()) } else { result }
     }
 
@@ -191,10 +191,7 @@ impl Server {
     ///
     /// In Go: `Close`.
     pub fn close(&self) {
-        self.shared.end();
-        for conn in self.shared.conns() {
-            let _ = conn.info.stream.close();
-        }
+        self.shared.close();
     }
 }
 

@@ -17,10 +17,12 @@ pub(super) struct Shared {
     pub(super) places: Option<Semaphore>,
     /// Written under the lock, read anywhere.
     ending: AtomicBool,
+    /// Connections are closed whatever they do.
+    closed: AtomicBool,
     lists: Mutex<Lists>,
     /// Closed when it is ending.
     pub(super) stopped: Receiver<Infallible>,
-    /// Closed when it is ending and there are no connections left.
+    /// Closed when it is ending, and nobody accepts any more, and there are no connections left.
     pub(super) drained: Receiver<Infallible>,
 }
 
@@ -28,6 +30,8 @@ struct Lists {
     next: u64,
     conns: HashMap<u64, Arc<Conn>>,
     listeners: HashMap<u64, TcpListener>,
+    /// How many goroutines accept.
+    accepting: usize,
     hooks: Vec<Box<dyn FnOnce() + Send>>,
     stop: Option<Sender<Infallible>>,
     drain: Option<Sender<Infallible>>,
@@ -42,10 +46,12 @@ impl Shared {
             config,
             handler,
             ending: AtomicBool::new(false),
+            closed: AtomicBool::new(false),
             lists: Mutex::new(Lists {
                 next: 0,
                 conns: HashMap::new(),
                 listeners: HashMap::new(),
+                accepting: 0,
                 hooks: Vec::new(),
                 stop: Some(stop),
                 drain: Some(drain),
@@ -67,8 +73,8 @@ impl Shared {
         self.lists().conns.len()
     }
 
-    /// Lists a listener, unless it is too late.
-    pub(super) fn add_listener(&self, listener: &TcpListener) -> Option<u64> {
+    /// Lists a listener as long as what is returned lives, unless it is too late.
+    pub(super) fn add_listener(&self, listener: &TcpListener) -> Option<Accepting<'_>> {
         let mut lists = self.lists();
         if self.is_ending() {
             return None;
@@ -76,20 +82,24 @@ impl Shared {
         lists.next += 1;
         let id = lists.next;
         lists.listeners.insert(id, listener.clone());
-        Some(id)
+        lists.accepting += 1;
+        Some(Accepting { shared: self, id })
     }
 
-    pub(super) fn remove_listener(&self, id: u64) {
-        let gone = self.lists().listeners.remove(&id);
-        drop(gone);
+    fn remove_listener(&self, id: u64) {
+        let mut lists = self.lists();
+        lists.accepting -= 1;
+        let gone = lists.listeners.remove(&id);
+        let drain = lists.take_drain(self.is_ending());
+        drop(lists);
+        drop((gone, drain));
     }
 
-    /// Lists a connection, unless it is too late.
+    /// Lists a connection, also of a server that is ending, as long as somebody accepts: it was accepted before, so its
+    /// client expects an answer.
     pub(super) fn add(&self, conn: &Arc<Conn>) -> Option<u64> {
         let mut lists = self.lists();
-        if self.is_ending() {
-            return None;
-        }
+        lists.drain.as_ref().filter(|_| !self.closed.load(Ordering::Acquire))?;
         lists.next += 1;
         let id = lists.next;
         lists.conns.insert(id, conn.clone());
@@ -134,15 +144,37 @@ impl Shared {
         self.conns().iter().for_each(|conn| conn.wake());
     }
 
+    /// Ends at once: closes all connections, and those that are just being accepted.
+    pub(super) fn close(&self) {
+        // Before the list is read: who is not in it will see this.
+        self.closed.store(true, Ordering::Release);
+        self.end();
+        for conn in self.conns() {
+            let _ = conn.info.stream.close();
+        }
+    }
+
     /// The connections that there are now.
-    pub(super) fn conns(&self) -> Vec<Arc<Conn>> {
+    fn conns(&self) -> Vec<Arc<Conn>> {
         self.lists().conns.values().cloned().collect()
+    }
+}
+
+/// Somebody accepts.
+pub(super) struct Accepting<'a> {
+    shared: &'a Shared,
+    id: u64,
+}
+
+impl Drop for Accepting<'_> {
+    fn drop(&mut self) {
+        self.shared.remove_listener(self.id);
     }
 }
 
 impl Lists {
     /// What is to be dropped if there is nothing left to wait for.
     fn take_drain(&mut self, ending: bool) -> Option<Sender<Infallible>> {
-        if ending && self.conns.is_empty() { self.drain.take() } else { None }
+        if ending && self.conns.is_empty() && self.accepting == 0 { self.drain.take() } else { None }
     }
 }
