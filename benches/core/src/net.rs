@@ -4,7 +4,7 @@ use crate::util::{out, out_per};
 use gosched::net::{TcpListener, TcpStream};
 use gosched::time::sleep;
 use gosched::{go, go_async};
-use gosched_http::{Request, Server};
+use gosched_http::{Body, Request, Response, Server};
 use std::io::{Read, Write};
 use std::time::{Duration, Instant};
 
@@ -55,14 +55,19 @@ fn http(pause: Duration) {
     let listener = listen();
     ready(&listener);
     let server = if pause.is_zero() {
-        Server::new(|_: Request| "Hello, World!")
+        Server::new(|_: Request| hello())
     } else {
         Server::new(move |_: Request| {
             sleep(pause);
-            "Hello, World!"
+            hello()
         })
     };
     server.serve(listener).expect("a server");
+}
+
+/// As hyper's and with the same headers: text alone would be given a content type.
+fn hello() -> Response {
+    Response::new(Body::from("Hello, World!"))
 }
 
 fn echo(serve: impl Fn(TcpStream)) {

@@ -50,6 +50,13 @@ const CHUNK: usize = 16 * 1024;
 #[derive(Default)]
 pub struct Body {
     kind: Kind,
+    /// What few bodies have. Behind a pointer, because requests and responses are moved a good dozen times on their way:
+    /// with all of it inside a server copied a kilobyte more for each request.
+    more: Option<Box<More>>,
+}
+
+#[derive(Default)]
+struct More {
     /// What `read` has not taken of the last piece.
     rest: Bytes,
     trailers: Option<HeaderMap>,
@@ -159,7 +166,8 @@ impl Body {
 
     /// The body of a request, that is not empty.
     pub(crate) fn incoming(incoming: hyper::body::Incoming, limits: Limits, reading: Reading) -> Self {
-        Self { kind: Kind::Incoming(incoming), limits, reading: Some(reading), ..Self::default() }
+        let more = More { limits, reading: Some(reading), ..More::default() };
+        Self { kind: Kind::Incoming(incoming), more: Some(Box::new(more)) }
     }
 
     /// The body of a response that a client has got.
@@ -172,8 +180,9 @@ impl Body {
     pub(crate) fn of_client(&mut self, exchange: Exchange, reader: Arc<dyn Reader>) {
         let reading = Reading(reader);
         if let Kind::Incoming(_) = self.kind {
-            self.reading = Some(reading);
-            self.exchange = Some(exchange);
+            let more = self.more();
+            more.reading = Some(reading);
+            more.exchange = Some(exchange);
         }
         // Else it was read already, by having nothing in it.
     }
@@ -181,10 +190,32 @@ impl Body {
     /// The same body once more, if that can be had.
     pub(crate) fn again(&self) -> Option<Self> {
         match &self.kind {
-            _ if !self.rest.is_empty() => None,
+            _ if !self.rest().is_empty() => None,
             Kind::Empty => Some(Self::empty()),
             Kind::Full(bytes) => Some(bytes.clone().into()),
             Kind::Incoming(_) | Kind::Parts(_) => None,
+        }
+    }
+
+    fn more(&mut self) -> &mut More {
+        self.more.get_or_insert_default()
+    }
+
+    fn rest(&self) -> &[u8] {
+        self.more.as_ref().map_or(&[], |more| &more.rest)
+    }
+
+    /// Takes what `read` has left of the last piece.
+    fn take_rest(&mut self) -> Option<Bytes> {
+        let rest = &mut self.more.as_mut()?.rest;
+        (!rest.is_empty()).then(|| std::mem::take(rest))
+    }
+
+    /// It was read to its end, or nobody will read it.
+    fn end(&mut self) {
+        self.kind = Kind::Empty;
+        if let Some(more) = &mut self.more {
+            more.reading = None;
         }
     }
 
@@ -195,7 +226,7 @@ impl Body {
 
     /// Whether there is nothing (more) to read, as far as that is known.
     pub fn is_empty(&self) -> bool {
-        self.rest.is_empty() && self.is_end_stream()
+        self.rest().is_empty() && self.is_end_stream()
     }
 
     /// Waits for the next piece, of whatever size; `None` at the end.
@@ -208,18 +239,17 @@ impl Body {
     /// In Go: `Body.Read`.
     #[track_caller]
     pub fn next_chunk(&mut self) -> io::Result<Option<Bytes>> {
-        let Limits { until, stall } = self.limits;
+        let Limits { until, stall } = self.more.as_ref().map(|more| more.limits).unwrap_or_default();
         if let Kind::Full(_) | Kind::Empty = self.kind {
             return Ok(self.take_full());
         }
-        if let Some(exchange) = &self.exchange {
+        if let Some(exchange) = self.more.as_ref().and_then(|more| more.exchange.as_ref()) {
             let ctx = (*exchange.ctx).clone();
             return match ctx.wait(self.next_chunk_async()) {
                 Ok(chunk) => chunk,
                 Err(error) => {
                     // Nobody else can read it, and the connection is of no use.
-                    self.kind = Kind::Empty;
-                    self.reading = None;
+                    self.end();
                     let kind = match error {
                         ContextError::DeadlineExceeded => io::ErrorKind::TimedOut,
                         _ => io::ErrorKind::Other,
@@ -244,8 +274,8 @@ impl Body {
     }
 
     fn take_full(&mut self) -> Option<Bytes> {
-        if !self.rest.is_empty() {
-            return Some(std::mem::take(&mut self.rest));
+        if let Some(rest) = self.take_rest() {
+            return Some(rest);
         }
         match std::mem::take(&mut self.kind) {
             Kind::Full(bytes) => Some(bytes),
@@ -255,8 +285,8 @@ impl Body {
 
     fn poll_chunk(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Option<Bytes>>> {
         loop {
-            if !self.rest.is_empty() {
-                return Poll::Ready(Ok(Some(std::mem::take(&mut self.rest))));
+            if let Some(rest) = self.take_rest() {
+                return Poll::Ready(Ok(Some(rest)));
             }
             match ready!(Pin::new(&mut *self).poll_frame(cx)) {
                 None => return Poll::Ready(Ok(None)),
@@ -264,7 +294,7 @@ impl Body {
                 Some(Ok(frame)) => match frame.into_data() {
                     Ok(data) if data.is_empty() => {}
                     Ok(data) => return Poll::Ready(Ok(Some(data))),
-                    Err(frame) => self.trailers = frame.into_trailers().ok(),
+                    Err(frame) => self.more().trailers = frame.into_trailers().ok(),
                 },
             }
         }
@@ -317,7 +347,7 @@ impl Body {
     ///
     /// In Go: `Request.Trailer`.
     pub fn trailers(&self) -> Option<&HeaderMap> {
-        self.trailers.as_ref()
+        self.more.as_ref()?.trailers.as_ref()
     }
 }
 
@@ -359,14 +389,15 @@ impl Read for Body {
         if buf.is_empty() {
             return Ok(0);
         }
-        if self.rest.is_empty() {
+        if self.rest().is_empty() {
             match self.next_chunk()? {
-                Some(chunk) => self.rest = chunk,
+                Some(chunk) => self.more().rest = chunk,
                 None => return Ok(0),
             }
         }
-        let n = buf.len().min(self.rest.len());
-        buf[..n].copy_from_slice(&self.rest.split_to(n));
+        let rest = &mut self.more().rest;
+        let n = buf.len().min(rest.len());
+        buf[..n].copy_from_slice(&rest.split_to(n));
         Ok(n)
     }
 }
@@ -379,8 +410,8 @@ impl HttpBody for Body {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, io::Error>>> {
-        if !self.rest.is_empty() {
-            return Poll::Ready(Some(Ok(Frame::data(std::mem::take(&mut self.rest)))));
+        if let Some(rest) = self.take_rest() {
+            return Poll::Ready(Some(Ok(Frame::data(rest))));
         }
         match &mut self.kind {
             Kind::Empty => Poll::Ready(None),
@@ -394,8 +425,7 @@ impl HttpBody for Body {
                 if polled.is_none() || incoming.is_end_stream() {
                     // It is not asked again: where the length was known, hyper says that this is the end only when the
                     // connection has gone on to the next request.
-                    self.kind = Kind::Empty;
-                    self.reading = None;
+                    self.end();
                 }
                 Poll::Ready(polled.map(|frame| frame.map_err(io_error)))
             }
@@ -412,7 +442,7 @@ impl HttpBody for Body {
     }
 
     fn is_end_stream(&self) -> bool {
-        self.rest.is_empty()
+        self.rest().is_empty()
             && match &self.kind {
                 Kind::Empty => true,
                 Kind::Full(bytes) => bytes.is_empty(),
@@ -428,7 +458,7 @@ impl HttpBody for Body {
             Kind::Incoming(incoming) => incoming.size_hint(),
             Kind::Parts(_) => SizeHint::default(),
         };
-        let rest = self.rest.len() as u64;
+        let rest = self.rest().len() as u64;
         if rest > 0 {
             // The upper bound first: the lower one may not exceed it.
             if let Some(upper) = hint.upper() {

@@ -29,8 +29,10 @@ pub(super) struct Conn {
     wrote: AtomicBool,
     times: Mutex<Times>,
     state: AtomicU8,
-    /// The connection's goroutine.
+    /// The connection's goroutine, which is always the same.
     waker: Mutex<Option<Waker>>,
+    /// It is there: whoever takes it wakes the goroutine, so that this need not be exact.
+    registered: AtomicBool,
 }
 
 /// Noted only where some limit needs it.
@@ -61,6 +63,7 @@ impl Conn {
             times: Mutex::default(),
             state: AtomicU8::new(ConnState::New as u8),
             waker: Mutex::new(None),
+            registered: AtomicBool::new(false),
         }
     }
 
@@ -75,8 +78,11 @@ impl Conn {
     // ---- reading and writing ----------------------------------------------------------------
 
     pub(super) fn note_read(&self) {
-        if !self.read.swap(true, Ordering::Relaxed) && self.config().read_timeout.is_some() {
-            self.times().head = Some(now());
+        if !self.read.load(Ordering::Relaxed) {
+            self.read.store(true, Ordering::Relaxed);
+            if self.config().read_timeout.is_some() {
+                self.times().head = Some(now());
+            }
         }
     }
 
@@ -106,7 +112,11 @@ impl Conn {
 
     /// Whether something was written since the last call.
     pub(super) fn take_wrote(&self) -> bool {
-        self.wrote.swap(false, Ordering::Relaxed)
+        let wrote = self.wrote.load(Ordering::Relaxed);
+        if wrote {
+            self.wrote.store(false, Ordering::Relaxed);
+        }
+        wrote
     }
 
     /// Whether a part of a head was read.
@@ -150,7 +160,8 @@ impl Conn {
     // ---- its life ---------------------------------------------------------------------------
 
     pub(super) fn set_state(&self, state: ConnState) {
-        if self.state.swap(state as u8, Ordering::Relaxed) != state as u8 {
+        if !self.is_state(state) {
+            self.state.store(state as u8, Ordering::Relaxed);
             self.tell(state);
         }
     }
@@ -168,24 +179,27 @@ impl Conn {
         }
     }
 
-    /// Leaves the waker of the connection's goroutine for [`wake`](Self::wake).
+    /// Leaves the waker of the connection's goroutine for [`wake`](Self::wake). Before it looks at the server's state.
     pub(super) fn register(&self, waker: &Waker) {
-        let mut place = self.waker.lock().unwrap_or_else(PoisonError::into_inner);
-        if place.as_ref().is_some_and(|old| old.will_wake(waker)) {
+        // If it is taken at this moment, the goroutine is woken and comes back here.
+        if self.registered.load(Ordering::Acquire) {
             return;
         }
-        drop(place);
-        // Wakers are cloned and dropped without the lock.
+        // Cloned and dropped without the lock.
         let fresh = waker.clone();
-        place = self.waker.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut place = self.waker.lock().unwrap_or_else(PoisonError::into_inner);
         let old = place.replace(fresh);
+        self.registered.store(true, Ordering::Release);
         drop(place);
         drop(old);
     }
 
     /// Lets the connection's goroutine look at the server's state.
     pub(super) fn wake(&self) {
-        let waker = self.waker.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let mut place = self.waker.lock().unwrap_or_else(PoisonError::into_inner);
+        let waker = place.take();
+        self.registered.store(false, Ordering::Release);
+        drop(place);
         if let Some(waker) = waker {
             waker.wake();
         }

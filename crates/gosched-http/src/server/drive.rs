@@ -269,7 +269,8 @@ async fn drive<C: Http>(conn: &Conn, http: &mut C, http2: bool, alarm: &mut Alar
             let deadline = phase.deadline(conn, quiet, http2);
             let rest = phase.idle_since().filter(|_| !http2 && !finishing);
             let at = rest.map(|since| since + REST);
-            if !alarm.poll(cx, deadline.into_iter().chain(at).min()) {
+            let next = deadline.into_iter().chain(at).min();
+            if alarm.is_ahead(next, phase.looked_at) || !alarm.poll(cx, next) {
                 return Poll::Pending;
             }
             return Poll::Ready(match (deadline, rest) {
@@ -287,6 +288,8 @@ async fn drive<C: Http>(conn: &Conn, http: &mut C, http2: bool, alarm: &mut Alar
 struct Phase {
     kind: Option<Kind>,
     since: Option<Instant>,
+    /// The time, if the last call of `deadline` has looked at it.
+    looked_at: Option<Instant>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -327,9 +330,11 @@ impl Phase {
             Kind::Handler => None,
         };
         // Something was answered since, or some bytes went out: it counts from now.
+        self.looked_at = None;
         if self.kind != Some(kind) || wrote {
             self.kind = Some(kind);
             self.since = (limit.is_some() || kind == Kind::Idle).then(now);
+            self.looked_at = self.since;
         }
         let deadline = self.since.zip(limit).and_then(|(since, limit)| since.checked_add(limit));
         if kind != Kind::Room {
@@ -351,6 +356,12 @@ struct Alarm {
 }
 
 impl Alarm {
+    /// Whether it is set early enough and cannot have fired yet: then it need not be asked.
+    fn is_ahead(&self, deadline: Option<Instant>, now: Option<Instant>) -> bool {
+        let (Some(at), Some(deadline), Some(now)) = (self.at, deadline, now) else { return false };
+        now < at && at <= deadline
+    }
+
     /// Whether `deadline` is over; else the goroutine is woken when it is.
     fn poll(&mut self, cx: &mut Context<'_>, deadline: Option<Instant>) -> bool {
         let Some(deadline) = deadline else { return false };

@@ -20,6 +20,7 @@ use crate::slot::Slot;
 use bytes::Bytes;
 use gosched::goroutine::{self, Goexit, JoinHandle, ShutDown};
 use http::header::{CONNECTION, HeaderValue};
+use http::uri::PathAndQuery;
 use http::{Method, StatusCode};
 use http_body::{Body as HttpBody, Frame, SizeHint};
 use hyper::body::Incoming;
@@ -121,7 +122,7 @@ impl hyper::service::Service<http::Request<Incoming>> for Service {
 /// Calls the handler; its panic is an answer, too.
 fn answer(conn: &Conn, request: Request) -> Answer {
     // For the log, should it panic: clones of these allocate nothing, but for methods nobody knows.
-    let (method, uri) = (request.method().clone(), request.uri().clone());
+    let (method, target) = (request.method().clone(), request.uri().path_and_query().cloned());
     let handler = &conn.shared.handler;
     let payload = match catch_unwind(AssertUnwindSafe(|| handler.handle(request))) {
         Ok(response) => return Ok(response),
@@ -138,7 +139,7 @@ fn answer(conn: &Conn, request: Request) -> Answer {
         "http: panic serving {}: {} ({method} {})",
         conn.info.peer,
         text(&*payload),
-        uri.path(),
+        target.as_ref().map_or("", PathAndQuery::path),
     ));
     let mut response = (StatusCode::INTERNAL_SERVER_ERROR, "internal server error\n").into_response();
     // In what state the handler has left things nobody knows.

@@ -212,17 +212,25 @@ impl Worker {
     }
 
     /// Whether a victim takes up one goroutine after the other. Also true when it has taken up its last, or when there
-    /// is something to do here.
+    /// is something to do here. False as soon as it lags behind: after a quarter of the looks that has taken up none,
+    /// after half of them less than half.
     fn switches_fast(&self, victim: &Remote) -> bool {
         let before = victim.tick.load(Ordering::Relaxed);
-        (0..GRACE).any(|look| {
+        for look in 0..GRACE {
             self.pause();
             let switches = victim.tick.load(Ordering::Relaxed).wrapping_sub(before);
-            switches >= FAST
+            let fast = switches >= FAST
                 || !self.remote().inbox.seems_empty()
                 // Not each time: it takes these cache lines from the victim.
-                || (look % 8 == 0 && switches > 0 && victim.ring.len() == 0 && !victim.slot_is_full())
-        })
+                || (look % 8 == 0 && switches > 0 && victim.ring.len() == 0 && !victim.slot_is_full());
+            if fast {
+                return true;
+            }
+            if (look == GRACE / 4 && switches == 0) || (look == GRACE / 2 && switches < FAST / 2) {
+                return false;
+            }
+        }
+        false
     }
 
     /// Whether a victim will have run a long queue empty within some 50 us: sooner than what is stolen pays for the

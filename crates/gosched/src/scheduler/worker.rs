@@ -19,6 +19,8 @@ use std::task::Waker;
 /// Every so many ticks a worker looks at timers and the injector first (Go's 61), so that goroutines which
 /// keep each other busy starve nobody.
 const FAIR_TICK: u32 = 61;
+/// For how many nanoseconds another worker may take up no goroutine before a busy one helps itself to those it has.
+const STUCK: u64 = 100_000;
 /// How many of the injector's a worker takes for its coming fair turns.
 const FAIR_BATCH: usize = 32;
 /// How many of the injector's a worker takes that has nothing else to do (G24).
@@ -49,8 +51,9 @@ pub(crate) struct Worker {
     pub(super) untimed: Cell<u32>,
     /// Ticks until the next fair turn.
     fair_in: Cell<u32>,
-    /// Which worker was looked at in the last fair turn, and how many goroutines it had taken up.
-    watched: Cell<(usize, u32)>,
+    /// Which worker was looked at in the last fair turn, how many goroutines it had taken up, and since when we know that
+    /// others wait there while it takes up none (0: that is not so).
+    watched: Cell<(usize, u32, u64)>,
     slot_turns: Cell<u32>,
     /// Which of the two queues is looked at first the next time.
     ring_first: Cell<bool>,
@@ -84,7 +87,7 @@ impl Worker {
             tick: Cell::new(0),
             untimed: Cell::new(0),
             fair_in: Cell::new(FAIR_TICK),
-            watched: Cell::new((0, 0)),
+            watched: Cell::new((0, 0, 0)),
             slot_turns: Cell::new(SLOT_TURNS),
             ring_first: Cell::new(false),
             pinned_slot: Cell::new(None),
@@ -258,28 +261,41 @@ impl Worker {
         first
     }
 
-    /// The batch of another worker that has taken up nothing between two fair turns of this one: what it has taken off
-    /// the injector must not wait for the end of something long there while everybody else is busy and steals nothing.
-    /// Nor must the rest that anybody may take, where the monitor does not look after it: of a worker that was put off
-    /// duty, or stood in for, in the middle of something long.
+    /// What is left behind by another worker that has taken up nothing between two fair turns of this one. Everybody else
+    /// may be busy and steal nothing, and a thread that the system has put off its processor comes back after some
+    /// milliseconds only. At once: the batch, and what the monitor does not look after, as the worker was put off duty or
+    /// stood in for in the middle of something long. After [`STUCK`]: all that anybody may take.
     fn left_behind(&self) -> Option<TaskRef> {
         let remotes = &self.shared.remotes;
         let tick = |index: usize| remotes[index].tick.load(Ordering::Relaxed);
-        let (victim, before) = self.watched.get();
-        let left = match tick(victim) == before {
-            true => remotes[victim].batch.take().or_else(|| self.relieve_off_duty(victim)),
-            false => None,
-        };
-        let next = (victim + 1) % remotes.len();
-        self.watched.set((next, tick(next)));
+        let (victim, before, since) = self.watched.get();
+        let mut left = None;
+        if tick(victim) == before {
+            let remote = &remotes[victim];
+            left = remote.batch.take();
+            if left.is_none() && (remote.ring.len() > 0 || remote.slot_is_full()) {
+                let now = to_nanos(real_now());
+                if !remote.is_on_duty() || (since > 0 && now.saturating_sub(since) >= STUCK) {
+                    left = self.take_rest(remote);
+                } else {
+                    let since = if since == 0 { now } else { since };
+                    self.watched.set((victim, before, since));
+                    return None;
+                }
+            }
+        }
+        let mut next = (victim + 1) % remotes.len();
+        if next == self.index {
+            next = (next + 1) % remotes.len();
+        }
+        self.watched.set((next, tick(next), 0));
         left
     }
 
-    /// What anybody may take of a worker that is not on duty; one goroutine, and others into the own ring.
-    fn relieve_off_duty(&self, victim: usize) -> Option<TaskRef> {
-        let remote = &self.shared.remotes[victim];
+    /// What anybody may take of another worker: one goroutine, and others into the own ring.
+    fn take_rest(&self, remote: &Remote) -> Option<TaskRef> {
         let own = &self.remote().ring;
-        if victim == self.index || remote.is_on_duty() || own.len() > CAPACITY / 2 {
+        if own.len() > CAPACITY / 2 {
             return None;
         }
         let first = remote.ring.steal_all(own).or_else(|| remote.swap_slot(None))?;

@@ -58,7 +58,7 @@ use std::task::Waker;
 use std::time::Duration;
 
 /// How many nanoseconds a busy worker goes on without a look at the descriptors.
-const GLANCE: u64 = 100_000;
+const GLANCE: u64 = 500_000;
 /// Events of one poll.
 const EVENTS: usize = 256;
 /// The token of the eventfd.
