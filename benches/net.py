@@ -1,9 +1,10 @@
 #!/usr/bin/env python3
 """Loads the HTTP and echo servers of gosched, hyper on tokio, and Go, in turn, and compares them.
 
-    benches/net.py [--go PATH] [--rounds 5] [--rows http,http_sleep,idle_http,idle_echo] [--seconds 5]
+    benches/net.py [--go PATH] [--rounds 5] [--rows http,http_sleep,answer,idle_http,idle_echo] [--seconds 5]
 
 `http`: wrk with one thread and 100 connections; `http_sleep`: the handler sleeps 5 ms, 10,000 connections;
+`answer`: how long a plain thread waits for an echo server's answer, one byte on one connection;
 `idle_http`, `idle_echo`: resident memory for each of 9,000 connections that were used once and are kept.
 Each round runs every system once, in shuffled order, each a fresh process with 2 workers. wrk shares the
 processors with the server: the server's own processor time per request is the dependable figure. Memory
@@ -34,6 +35,7 @@ IDLE = 9_000
 ROWS = {
     "http": {"core-pinned": "http", "core-migrate": "http", "tokio": "http", "go": "http"},
     "http_sleep": {"core-pinned": "http_sleep", "core-migrate": "http_sleep", "tokio": "http_sleep", "go": "http_sleep"},
+    "answer": {"core-pinned": "echo_small", "core-migrate": "echo_small", "tokio": "echo", "go": "echo"},
     "idle_http": {"core-pinned": "http", "tokio": "http", "go": "http"},
     "idle_echo": {"core-pinned": "echo", "tokio": "echo", "go": "echo"},
     "idle_echo_small": {"core-pinned": "echo_small"},
@@ -68,8 +70,8 @@ class Server:
 
 
 def seconds(text):
-    number, unit = re.fullmatch(r"([\d.]+)(us|ms|s)", text).groups()
-    return float(number) * {"us": 1e-6, "ms": 1e-3, "s": 1}[unit]
+    number, unit = re.fullmatch(r"([\d.]+)(us|ms|s|m)", text).groups()
+    return float(number) * {"us": 1e-6, "ms": 1e-3, "s": 1, "m": 60}[unit]
 
 
 def wrk(port, connections, duration):
@@ -77,6 +79,8 @@ def wrk(port, connections, duration):
         ["wrk", "-t1", f"-c{connections}", f"-d{duration}s", "--latency", "--timeout", "10s", f"http://127.0.0.1:{port}/"],
         check=True, capture_output=True, text=True,
     ).stdout
+    if not re.search(r"50%\s+[\d.]+[um]?s", text):
+        sys.exit(f"wrk has measured nothing:\n{text}")
     errors = re.search(r"Socket errors: (.*)", text)
     non = re.search(r"Non-2xx or 3xx responses: (\d+)", text)
     return {
@@ -95,6 +99,12 @@ def load(server, row, duration):
     result["cpu_per_request"] = (server.cpu() - before) / result["requests"] * 1e6
     result["rss"] = server.memory() / 2**20
     return result
+
+
+def answer(server, peers):
+    before = server.cpu()
+    text = subprocess.run([peers, "ask", str(server.port)], check=True, capture_output=True, text=True).stdout
+    return {"answer": float(text.split()[1]) / 1000, "cpu_per_request": (server.cpu() - before) / 100_000 * 1e6}
 
 
 def idle(server, row):
@@ -123,7 +133,7 @@ def idle(server, row):
     return result
 
 
-UNITS = {"rps": "requests/s", "p50": "us", "p99": "us", "cpu_per_request": "us of CPU/request", "rss": "MiB",
+UNITS = {"answer": "us/answer", "rps": "requests/s", "p50": "us", "p99": "us", "cpu_per_request": "us of CPU/request", "rss": "MiB",
          "per_connection": "B/connection"}
 
 
@@ -157,10 +167,16 @@ def main():
     for row in args.rows.split(","):
         programs = {system: ROWS[row][system] for system in systems if system in ROWS[row]}
         tables = {system: [] for system in programs}
-        for _ in range(args.rounds if row in CONNECTIONS else 1):
+        for _ in range(1 if row.startswith("idle") else args.rounds):
             for system in random.sample(list(programs), len(programs)):
                 with Server(commands[system], programs[system]) as server:
-                    tables[system].append(load(server, row, args.seconds) if row in CONNECTIONS else idle(server, row))
+                    if row in CONNECTIONS:
+                        result = load(server, row, args.seconds)
+                    elif row == "answer":
+                        result = answer(server, commands["tokio"][0][0])
+                    else:
+                        result = idle(server, row)
+                    tables[system].append(result)
         report(row, tables)
         everything[row] = tables
     Path(args.json).write_text(json.dumps(everything, indent=1))

@@ -88,7 +88,7 @@ fn echo_on<const SIZE: usize>(mut stream: TcpStream) {
 }
 
 async fn echo_async(stream: TcpStream) {
-    let mut buf = [0; 256];
+    let mut buf = [0; 128];
     while let Ok(n @ 1..) = stream.read_async(&mut buf).await {
         let mut rest = &buf[..n];
         while !rest.is_empty() {

@@ -1,5 +1,5 @@
 //! The benchmark programs on other Rust libraries:
-//! `peers <tokio|parking|smol|kanal|threads> <row> [--workers 2] [n]`.
+//! `peers <tokio|parking|smol|kanal|threads> <row> [--workers 2] [n]`, and a client: `peers ask <port> [n]`.
 //!
 //! - `tokio`: tokio's tasks and its own mpsc channels. Their smallest capacity is 1, so `pingpong`, `pairs`
 //!   and `select0` run with one slot of buffer. Several consumers share a receiver behind a mutex.
@@ -30,6 +30,9 @@ fn main() {
     };
     let (system, row) = (system.clone(), row.clone());
     let n = move |default| args.n(2, default);
+    if system == "ask" {
+        return net::ask(row.parse().expect("a port"), n(100_000));
+    }
     if system == "threads" {
         return threads(&row, n);
     }

@@ -105,3 +105,17 @@ async fn echo_when_readable(mut stream: TcpStream) {
         }
     }
 }
+
+/// A plain thread that sends one byte to a server and reads it back, `n` times.
+pub fn ask(port: u16, n: u64) {
+    use std::io::{Read, Write};
+    let mut stream = std::net::TcpStream::connect(("127.0.0.1", port)).expect("a connection");
+    stream.set_nodelay(true).expect("no delay");
+    let mut byte = [0];
+    let begin = Instant::now();
+    for _ in 0..n {
+        stream.write_all(b"x").expect("written");
+        stream.read_exact(&mut byte).expect("read");
+    }
+    out_per("answer", begin.elapsed(), n, "ns/round");
+}

@@ -106,7 +106,7 @@ pub(super) fn peek_from(socket: &Socket, call: &mut Call<'_>) -> io::Result<Done
 pub(super) fn send(socket: &Socket, call: &mut Call<'_>) -> io::Result<Done<usize>> {
     match call {
         Call::Write(buf) => socket.send_with_flags(buf, FLAGS).map(Done::with),
-        Call::SendTo(buf, addr) => socket.send_to_with_flags(buf, addr, FLAGS).map(Done::with),
+        Call::SendTo(buf, addr) => socket.send_to_with_flags(buf, &(*addr).into(), FLAGS).map(Done::with),
         _ => unreachable!("a send has a buffer"),
     }
 }

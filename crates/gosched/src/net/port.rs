@@ -280,7 +280,8 @@ pub(super) enum Call<'a> {
     ReadVectored(&'a mut [IoSliceMut<'a>]),
     Write(&'a [u8]),
     WriteVectored(&'a [IoSlice<'a>]),
-    SendTo(&'a [u8], SockAddr),
+    /// (Not as the system wants it, which is the largest of all and would be in every operation.)
+    SendTo(&'a [u8], SocketAddr),
 }
 
 /// How an operation is tried.

@@ -101,7 +101,7 @@ impl UdpSocket {
     /// [`send_to`](UdpSocket::send_to) as a future.
     #[track_caller]
     pub fn send_to_async<'a>(&'a self, buf: &'a [u8], addr: SocketAddr) -> IoFuture<'a, usize> {
-        IoFuture::new(&self.port, Way::Write, Call::SendTo(buf, addr.into()), calls::send)
+        IoFuture::new(&self.port, Way::Write, Call::SendTo(buf, addr), calls::send)
     }
 
     /// Waits for a packet. What does not fit into `buf` is lost.
