@@ -5,7 +5,8 @@
 mod common;
 
 use common::{
-    Raw, Served, bounded, child, everywhere, is_child, ms, raw, read_all, read_head, serve, serve_with,
+    Raw, Served, bounded, child, eventually, everywhere, is_child, ms, raw, read_all, read_head, serve,
+    serve_with,
 };
 use gosched::context::background;
 use gosched::debug::leak::Guard;
@@ -90,6 +91,12 @@ fn text(response: Result<Response, Error>) -> String {
     response.unwrap().body_mut().text(1 << 20).unwrap()
 }
 
+/// A connection is idle a moment after its last response was read.
+fn close(client: &Client) {
+    eventually("all are idle", || client.connections() == client.idle_connections());
+    client.close_idle_connections();
+}
+
 #[test]
 fn requests_are_answered_over_tls_on_one_connection() {
     everywhere(|| {
@@ -104,7 +111,7 @@ fn requests_are_answered_over_tls_on_one_connection() {
             let answer = text(client.post(&background(), &url(&served, "/"), "x".repeat(300_000)));
             assert_eq!(answer, format!("POST / 300000 on {port}"));
         }
-        client.close_idle_connections();
+        close(&client);
         drop(guard);
         served.end();
     });
@@ -217,7 +224,7 @@ fn a_proxy_opens_a_tunnel() {
             // On the same connection.
             assert_eq!(text(client.get(&background(), &url(&served, "/"))), first);
         }
-        client.close_idle_connections();
+        close(&client);
         drop(guard);
         served.end();
     });
@@ -274,7 +281,7 @@ fn a_proxy_may_speak_tls_itself() {
         assert!(first.starts_with("GET / 0 on "), "{first}");
         let answer = text(client.post(&background(), &url(&served, "/"), "x".repeat(300_000)));
         assert!(answer.starts_with("POST / 300000 on "), "{answer}");
-        client.close_idle_connections();
+        close(&client);
         drop(guard);
         served.end();
     });
