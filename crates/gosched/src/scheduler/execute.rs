@@ -2,6 +2,7 @@
 
 use super::shared::Shared;
 use super::worker::Worker;
+use crate::clock::real_now;
 use crate::fiber::coro::{Backend, FiberRef, Hooks};
 use crate::task::current::{context_ptr, set_context};
 use crate::task::header::NO_HOME;
@@ -154,9 +155,15 @@ impl Worker {
         }
     }
 
-    /// Gives back what deep calls have touched on the fibers kept here. Before sleeping.
+    /// Whether some of the fibers kept here were used since the last [`trim`](Self::trim).
+    pub(super) fn has_untrimmed(&self) -> bool {
+        self.trimmed.get() < self.fibers(|fibers| fibers.len())
+    }
+
+    /// Gives back what deep calls have touched on the fibers kept here.
     pub(super) fn trim(&self) {
         let trimmed = self.trimmed.get();
+        self.trimmed_at.set(real_now());
         self.fibers(|fibers| {
             for fiber in &fibers[trimmed..] {
                 // SAFETY: the fibers kept here have no job.

@@ -35,6 +35,10 @@ const SOON: u32 = 25;
 /// The first nap, and how often it is doubled at most.
 const NAP: Duration = Duration::from_micros(100);
 const NAP_DOUBLINGS: u32 = 5;
+/// After how long a sleep a worker gives back what deep calls have touched on the stacks it keeps, ...
+const REST: Duration = Duration::from_millis(50);
+/// ... and how long it waits for one at most.
+const LONGEST_UNTRIMMED: Duration = Duration::from_secs(1);
 /// How many short sleeps in a row are not taken for a reason to spin, at most, where spinning has not paid off.
 const MOST_DISTRUST: u32 = 63;
 
@@ -278,9 +282,8 @@ impl Worker {
         }
         let (office, until) = self.shared.watch.enter(index, || self.shared.timers.next_nanos());
         if !self.must_stay_awake(nap) {
-            self.trim();
             let since = real_now();
-            self.park_or_poll(self.wake_up_time(nap, until), index);
+            self.stay_asleep(since, self.wake_up_time(nap, until), index);
             coarse::refresh();
             if !self.remote().inbox.seems_empty() && since.elapsed() < SHORT_SLEEP {
                 self.slept_too_soon();
@@ -311,6 +314,32 @@ impl Worker {
         self.nap.set((doublings + 1).min(NAP_DOUBLINGS));
         let end = real_now() + NAP * (1 << doublings);
         Some(due.map_or(end, |due| due.min(end)))
+    }
+
+    /// Parks or polls. What deep calls have touched on the stacks kept here is given back when the worker has slept for a
+    /// while: that costs a system call for each, and the processors' notes of the pages, and their being touched again
+    /// costs a fault each; too much before every short sleep of a busy server. Where all sleeps are short, now and then.
+    fn stay_asleep(&self, since: Instant, until: Option<Instant>, index: u32) {
+        if self.has_untrimmed() {
+            let rested = since + REST;
+            if until.is_none_or(|until| until > rested) {
+                self.park_or_poll(Some(rested), index);
+                if !self.shared.idle.stays(index) || self.has_ready() || real_now() < rested {
+                    return;
+                }
+                self.trim();
+            } else if since.duration_since(self.trimmed_at.get()) > LONGEST_UNTRIMMED {
+                self.trim();
+            }
+        }
+        self.park_or_poll(until, index);
+    }
+
+    fn has_ready(&self) -> bool {
+        let ready = self.ready.take();
+        let any = !ready.is_empty();
+        self.ready.set(ready);
+        any
     }
 
     /// Parks, or polls for sockets if there are some and nobody else does.

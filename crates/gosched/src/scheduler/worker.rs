@@ -15,6 +15,7 @@ use std::ptr::NonNull;
 use std::sync::Arc;
 use std::sync::atomic::{Ordering, fence};
 use std::task::Waker;
+use std::time::Instant;
 
 /// Every so many ticks a worker looks at timers and the injector first (Go's 61), so that goroutines which
 /// keep each other busy starve nobody.
@@ -65,6 +66,7 @@ pub(crate) struct Worker {
     pub(super) fibers: UnsafeCell<Vec<FiberRef>>,
     /// How many of them, from the bottom, have not been used since they were trimmed.
     pub(super) trimmed: Cell<usize>,
+    pub(super) trimmed_at: Cell<Instant>,
     pub(super) random: Cell<u64>,
     /// How long the next search spins, and the next nap lasts.
     pub(super) spin: Cell<u32>,
@@ -95,6 +97,7 @@ impl Worker {
             stash: Cell::new(None),
             fibers: UnsafeCell::new(Vec::new()),
             trimmed: Cell::new(0),
+            trimmed_at: Cell::new(real_now()),
             random: Cell::new(0x9e37_79b9_7f4a_7c15_u64.wrapping_mul(index as u64 + 1) | 1),
             spin: Cell::new(super::search::SPIN_START),
             nap: Cell::new(0),
