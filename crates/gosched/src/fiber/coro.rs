@@ -205,7 +205,7 @@ impl FiberRef {
         match &self.get().machine {
             // The loop's frame owns nothing that wants dropping, so it may simply be forgotten.
             // SAFETY: no job, and nobody uses the fiber again.
-            Machine::Stacks(stacks) => unsafe { stack::release(stacks.stack) },
+            Machine::Stacks(stacks) => unsafe { stack::retire(stacks.stack) },
             Machine::Threads(_) => {
                 // SAFETY: made by `Box::leak` in `new`, used by nobody else from here on.
                 let fiber = unsafe { Box::from_raw(self.0.as_ptr()) };

@@ -21,6 +21,8 @@
 //! - Each size class has a shelf behind a mutex. Workers keep their hot stacks themselves and come here
 //!   only when they have none or too many. The links of the free lists live in the slab's header, not in
 //!   the stacks: taking and giving back never allocate, and a stack on the shelf may own no page at all.
+//! - A stack that has just become free keeps its pages for a moment ([`retire`], [`cool`]): what was not needed again
+//!   between two looks of the monitor goes back.
 //! - A stack that is abandoned is never released: nothing then unmaps, trims or reuses its memory, on which
 //!   pinned futures may live. [`StackMem`] has no `Drop` for this reason.
 
@@ -51,6 +53,9 @@ const CLASSES: usize = (MAX_SIZE / MIN_SIZE).ilog2() as usize + 1;
 /// So many stacks on a shelf keep their topmost page; those beyond give back all, so that the memory of a
 /// burst of goroutines does not stay for ever.
 const WARM: usize = 4096;
+/// So many released stacks of a class keep all of their pages until [`cool`]: giving pages back costs a system call and
+/// interrupts the other processors, and touching them again a fault each, together more than a short goroutine's work.
+const HOT: usize = 1024;
 
 /// Stacks that have a guard, in use or on a shelf.
 static CARVED: AtomicUsize = AtomicUsize::new(0);
@@ -214,6 +219,34 @@ pub(crate) unsafe fn release(stack: StackMem) {
     shelf.put(stack.slot);
 }
 
+/// [`release`] of a stack that is likely to be used again soon: [`cool`] gives its memory back if it is not.
+///
+/// # Safety
+///
+/// As for [`release`].
+pub(crate) unsafe fn retire(stack: StackMem) {
+    let is_usual = stack.size() <= DEFAULT_SIZE;
+    if !(is_usual && Shelf::of(stack.size()).put_hot(stack.slot)) {
+        // SAFETY: passed on.
+        unsafe { release(stack) }
+    }
+}
+
+/// Gives back the memory of retired stacks that nobody has wanted since the last call; of `all` of them, if nobody will
+/// call soon.
+pub(crate) fn cool(all: bool) {
+    for shelf in &SHELVES {
+        let mut left = shelf.spared(all);
+        while left > 0
+            && let Some(slot) = shelf.take_hot()
+        {
+            // SAFETY: it was retired, and is on no list.
+            unsafe { release(StackMem::new(slot)) };
+            left -= 1;
+        }
+    }
+}
+
 /// [`release`] without giving any memory back, for tests of what a reused stack keeps.
 ///
 /// # Safety
@@ -354,12 +387,18 @@ const _: () = assert!(size_of::<Slab>().is_multiple_of(align_of::<Slot>()));
 #[derive(Debug)]
 struct Shelf {
     stock: Mutex<Stock>,
-    /// How many stacks the free list holds, readable without the lock.
+    /// How many stacks the lists of released ones hold, readable without the lock.
     pooled: AtomicUsize,
+    /// How many of them are hot.
+    hot: AtomicUsize,
 }
 
 #[derive(Debug)]
 struct Stock {
+    /// Retired stacks, with all their pages.
+    hot: List,
+    /// How many there were at least since [`cool`] looked: that many were not needed.
+    hot_least: usize,
     /// Released stacks; the last released is the first taken, as its memory is the warmest.
     free: List,
     /// Slots whose guard could not be installed; tried again when nothing is free.
@@ -380,8 +419,8 @@ enum Taken {
 
 impl Shelf {
     const fn new() -> Self {
-        let stock = Stock { free: List(None), bare: List(None), fresh: &[] };
-        Self { stock: Mutex::new(stock), pooled: AtomicUsize::new(0) }
+        let stock = Stock { hot: List(None), hot_least: 0, free: List(None), bare: List(None), fresh: &[] };
+        Self { stock: Mutex::new(stock), pooled: AtomicUsize::new(0), hot: AtomicUsize::new(0) }
     }
 
     /// The shelf of a size that [`check_size`] returned.
@@ -391,9 +430,8 @@ impl Shelf {
 
     fn take(&self, size: usize) -> io::Result<Taken> {
         let mut stock = lock(&self.stock);
-        if let Some(slot) = stock.free.pop() {
-            self.pooled.fetch_sub(1, Ordering::Relaxed);
-            POOLED.fetch_sub(1, Ordering::Relaxed);
+        if let Some(slot) = self.pop_hot(&mut stock).or_else(|| stock.free.pop()) {
+            self.count_out();
             return Ok(Taken::Guarded(slot));
         }
         if let Some(slot) = stock.bare.pop() {
@@ -411,8 +449,58 @@ impl Shelf {
     fn put(&self, slot: &'static Slot) {
         let mut stock = lock(&self.stock);
         stock.free.push(slot);
+        self.count_in();
+    }
+
+    /// False if there are enough.
+    fn put_hot(&self, slot: &'static Slot) -> bool {
+        let mut stock = lock(&self.stock);
+        // Written under the lock.
+        let hot = self.hot.load(Ordering::Relaxed);
+        if hot >= HOT {
+            return false;
+        }
+        stock.hot.push(slot);
+        self.hot.store(hot + 1, Ordering::Relaxed);
+        self.count_in();
+        true
+    }
+
+    fn take_hot(&self) -> Option<&'static Slot> {
+        let slot = self.pop_hot(&mut lock(&self.stock))?;
+        self.count_out();
+        Some(slot)
+    }
+
+    fn pop_hot(&self, stock: &mut Stock) -> Option<&'static Slot> {
+        let slot = stock.hot.pop()?;
+        let hot = self.hot.load(Ordering::Relaxed) - 1;
+        self.hot.store(hot, Ordering::Relaxed);
+        stock.hot_least = stock.hot_least.min(hot);
+        Some(slot)
+    }
+
+    /// How many of the hot ones were not needed since the last call; or how many there are.
+    fn spared(&self, all: bool) -> usize {
+        // Shelves of classes that nobody uses are not locked.
+        if self.hot.load(Ordering::Relaxed) == 0 {
+            return 0;
+        }
+        let mut stock = lock(&self.stock);
+        let hot = self.hot.load(Ordering::Relaxed);
+        let spared = if all { hot } else { stock.hot_least };
+        stock.hot_least = hot - spared;
+        spared
+    }
+
+    fn count_in(&self) {
         self.pooled.fetch_add(1, Ordering::Relaxed);
         POOLED.fetch_add(1, Ordering::Relaxed);
+    }
+
+    fn count_out(&self) {
+        self.pooled.fetch_sub(1, Ordering::Relaxed);
+        POOLED.fetch_sub(1, Ordering::Relaxed);
     }
 
     fn put_bare(&self, slot: &'static Slot) {

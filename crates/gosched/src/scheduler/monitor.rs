@@ -18,6 +18,7 @@ use super::reactor;
 use super::shared::Shared;
 use super::stall::{Stalls, Watch};
 use crate::fiber::coro::Backend;
+use crate::fiber::stack;
 use crate::sys::global::{Mutex, Once, OnceLock, lock};
 use crate::sys::threads::{self, ThreadFate};
 use std::sync::atomic::{AtomicBool, Ordering, fence};
@@ -32,6 +33,8 @@ const INTERVAL: Duration = Duration::from_millis(5);
 /// The same for a while after somebody had to stand in: they may all be after the same thing.
 const SHORT_INTERVAL: Duration = Duration::from_millis(1);
 const SHORT_LOOKS: u32 = 20;
+/// In so many looks stacks cool that nobody has wanted since.
+const COOLING: u32 = 20;
 /// How many looks in a row find all workers asleep before the monitor sleeps too.
 const QUIET: u32 = 20;
 
@@ -141,7 +144,7 @@ fn wake() {
 fn serve() -> ThreadFate {
     let _ = THREAD.set(std::thread::current());
     let _ = NUMBER.set(threads::os_id());
-    let (mut quiet, mut short, mut polls) = (0, 0, 0);
+    let (mut quiet, mut short, mut polls, mut looks) = (0, 0, 0, 0_u32);
     let mut watch = Watch::new();
     let (mut lookout, mut circles) = (Lookout::new(), Circles::new());
     loop {
@@ -150,7 +153,12 @@ fn serve() -> ThreadFate {
         quiet = if look.awake || needed { 0 } else { quiet + 1 };
         short = if look.replaced { SHORT_LOOKS } else { short.saturating_sub(1) };
         let _ = (lookout.look(look.ticks), circles.look());
-        if quiet < QUIET {
+        looks = looks.wrapping_add(1);
+        let going = quiet >= QUIET;
+        if going || looks.is_multiple_of(COOLING) {
+            stack::cool(going);
+        }
+        if !going {
             std::thread::park_timeout(if short > 0 { SHORT_INTERVAL } else { INTERVAL });
             continue;
         }

@@ -141,6 +141,49 @@ fn trim_and_release_give_back_what_was_touched() {
 }
 
 #[test]
+fn retired_stacks_keep_their_memory_until_nobody_wants_them() {
+    // Nobody else's monitor cools them there.
+    in_child("child_retired_stacks", &[]);
+}
+
+#[test]
+#[ignore = "run by retired_stacks_keep_their_memory_until_nobody_wants_them"]
+fn child_retired_stacks() {
+    if !is_child() {
+        return;
+    }
+    let size = 32 << 10;
+    let pages = size / mem::page_size();
+    let stacks = [(); 3].map(|()| acquire(size).unwrap());
+    let retire_all = |stacks: &[StackMem]| {
+        for stack in stacks {
+            touch(stack, 1);
+            // SAFETY: acquired, and nothing runs on it.
+            unsafe { retire(*stack) };
+        }
+    };
+    let resident_now = || stacks.each_ref().map(resident);
+    retire_all(&stacks);
+    let before = stats().pooled;
+    cool(false);
+    assert_eq!(resident_now(), [pages; 3], "they have just come");
+    // One of them is wanted meanwhile: the last.
+    let wanted = acquire(size).unwrap();
+    assert_eq!((wanted.limit(), resident(&wanted)), (stacks[2].limit(), pages));
+    retire_all(&[wanted]);
+    cool(false);
+    assert_eq!(resident_now().iter().filter(|count| **count == pages).count(), 1, "two were not wanted");
+    cool(true);
+    assert_eq!(resident_now(), [1; 3]);
+    assert_eq!(stats().pooled, before);
+    // They are all there again, and more than there may be are released at once.
+    let many: Vec<_> = (0..HOT + 5).map(|_| acquire(size).unwrap()).collect();
+    assert!(stacks.iter().all(|stack| many.iter().any(|one| one.limit() == stack.limit())));
+    retire_all(&many);
+    assert_eq!(many.iter().filter(|stack| resident(stack) == pages).count(), HOT);
+}
+
+#[test]
 fn beyond_a_number_of_waiting_stacks_all_memory_goes_back() {
     let stacks: Vec<_> = (0..WARM + 3).map(|_| acquire(MIN_SIZE).unwrap()).collect();
     for stack in &stacks {
