@@ -3,7 +3,7 @@
 use crate::writer::{BodyWriter, Part, Parts};
 use bytes::Bytes;
 use gosched::context::{CancelContext, ContextError};
-use gosched::time::{timeout, timeout_at};
+use gosched::time::{Sleep, sleep_until_async, timeout, timeout_at};
 use http::HeaderMap;
 use http_body::{Body as HttpBody, Frame, SizeHint};
 use std::fmt;
@@ -54,6 +54,8 @@ pub struct Body {
     rest: Bytes,
     trailers: Option<HeaderMap>,
     limits: Limits,
+    /// Counts the time of a body that is handed on; made when nothing has come yet.
+    late: Option<Pin<Box<Sleep>>>,
     /// Dropped when an incoming body has come to its end.
     reading: Option<Reading>,
     exchange: Option<Exchange>,
@@ -258,7 +260,7 @@ impl Body {
             if !self.rest.is_empty() {
                 return Poll::Ready(Ok(Some(std::mem::take(&mut self.rest))));
             }
-            match ready!(Pin::new(&mut *self).poll_frame(cx)) {
+            match ready!(self.poll_part(cx)) {
                 None => return Poll::Ready(Ok(None)),
                 Some(Err(error)) => return Poll::Ready(Err(error)),
                 Some(Ok(frame)) => match frame.into_data() {
@@ -371,14 +373,9 @@ impl Read for Body {
     }
 }
 
-impl HttpBody for Body {
-    type Data = Bytes;
-    type Error = io::Error;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, io::Error>>> {
+impl Body {
+    /// The next part, without limits on time.
+    fn poll_part(&mut self, cx: &mut Context<'_>) -> Poll<Option<io::Result<Frame<Bytes>>>> {
         if !self.rest.is_empty() {
             return Poll::Ready(Some(Ok(Frame::data(std::mem::take(&mut self.rest)))));
         }
@@ -409,6 +406,39 @@ impl HttpBody for Body {
                 }))
             }
         }
+    }
+
+    /// When it is too late for the next part.
+    fn too_late(&self) -> Option<Instant> {
+        let Limits { until, stall } = self.limits;
+        let stall = stall.map(|stall| gosched::time::now() + stall);
+        until.into_iter().chain(stall).min()
+    }
+}
+
+impl HttpBody for Body {
+    type Data = Bytes;
+    type Error = io::Error;
+
+    /// Whoever hands the body of a request on as another body is held to the server's limits on time by this.
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, io::Error>>> {
+        if let Poll::Ready(part) = self.poll_part(cx) {
+            self.late = None;
+            return Poll::Ready(part);
+        }
+        if self.late.is_none() {
+            self.late = self.too_late().map(|at| Box::pin(sleep_until_async(at)));
+        }
+        match &mut self.late {
+            Some(late) => ready!(late.as_mut().poll(cx)),
+            None => return Poll::Pending,
+        }
+        self.kind = Kind::Empty;
+        self.reading = None;
+        Poll::Ready(Some(Err(io::ErrorKind::TimedOut.into())))
     }
 
     fn is_end_stream(&self) -> bool {
