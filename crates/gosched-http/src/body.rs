@@ -59,6 +59,7 @@ pub struct Body {
     /// Dropped when an incoming body has come to its end.
     reading: Option<Reading>,
     exchange: Option<Exchange>,
+    was_decompressed: bool,
 }
 
 /// What the body of a response belongs to: reading it ends with this.
@@ -86,6 +87,8 @@ enum Kind {
     Empty,
     Full(Bytes),
     Incoming(hyper::body::Incoming),
+    #[cfg(feature = "compression")]
+    Decoded(Box<crate::decode::Decoded>),
     Parts(Parts),
 }
 
@@ -170,10 +173,25 @@ impl Body {
         Self { kind, ..Self::default() }
     }
 
+    /// The same of a response whose body is compressed.
+    #[cfg(feature = "compression")]
+    pub(crate) fn decoded(incoming: hyper::body::Incoming, coding: crate::decode::Coding) -> Self {
+        let kind = Kind::Decoded(Box::new(crate::decode::Decoded::new(incoming, coding)));
+        Self { kind, was_decompressed: true, ..Self::default() }
+    }
+
+    /// Whether this is the body of a response that has come compressed, which is undone while it is read. The response's
+    /// headers have told of that, and do so no more.
+    ///
+    /// In Go: `Response.Uncompressed`.
+    pub fn was_decompressed(&self) -> bool {
+        self.was_decompressed
+    }
+
     /// Ties the body to its exchange; `reader` is told when it was read.
     pub(crate) fn of_client(&mut self, exchange: Exchange, reader: Arc<dyn Reader>) {
         let reading = Reading(reader);
-        if let Kind::Incoming(_) = self.kind {
+        if !matches!(self.kind, Kind::Empty) {
             self.reading = Some(reading);
             self.exchange = Some(exchange);
         }
@@ -186,7 +204,7 @@ impl Body {
             _ if !self.rest.is_empty() => None,
             Kind::Empty => Some(Self::empty()),
             Kind::Full(bytes) => Some(bytes.clone().into()),
-            Kind::Incoming(_) | Kind::Parts(_) => None,
+            _ => None,
         }
     }
 
@@ -396,6 +414,15 @@ impl Body {
                 }
                 Poll::Ready(polled.map(|frame| frame.map_err(io_error)))
             }
+            #[cfg(feature = "compression")]
+            Kind::Decoded(decoded) => {
+                let polled = ready!(decoded.poll_frame(cx));
+                if !matches!(&polled, Some(Ok(frame)) if frame.is_data()) {
+                    self.kind = Kind::Empty;
+                    self.reading = None;
+                }
+                Poll::Ready(polled)
+            }
             Kind::Parts(parts) => {
                 let polled = ready!(parts.poll_next(cx));
                 Poll::Ready(polled.map(|part| {
@@ -447,7 +474,7 @@ impl HttpBody for Body {
                 Kind::Empty => true,
                 Kind::Full(bytes) => bytes.is_empty(),
                 Kind::Incoming(incoming) => incoming.is_end_stream(),
-                Kind::Parts(_) => false,
+                _ => false,
             }
     }
 
@@ -456,7 +483,7 @@ impl HttpBody for Body {
             Kind::Empty => SizeHint::with_exact(0),
             Kind::Full(bytes) => SizeHint::with_exact(bytes.len() as u64),
             Kind::Incoming(incoming) => incoming.size_hint(),
-            Kind::Parts(_) => SizeHint::default(),
+            _ => SizeHint::default(),
         };
         let rest = self.rest.len() as u64;
         if rest > 0 {

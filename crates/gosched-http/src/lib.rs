@@ -18,7 +18,12 @@
 //! HTTP itself is [hyper](https://hyper.rs)'s; what is here is what stands around it: connections as goroutines, limits on
 //! time, contexts of requests, ending without breaking anything off.
 //!
-//! Features: `http2` (on by default) and `tls`, which is rustls.
+//! Features, of which only `http2` is on by default:
+//!
+//! - `http2`: HTTP/2 for the server;
+//! - `tls`: TLS by rustls, for the server and the client;
+//! - `compression`: the client reads what comes compressed by gzip or brotli;
+//! - `json`: `Json`, `Body::json`, `Client::post_json`, `RequestBuilder::json`.
 //!
 //! In Go: package `net/http`.
 
@@ -26,18 +31,26 @@
 
 mod body;
 mod client;
+#[cfg(feature = "compression")]
+mod decode;
 mod handler;
+#[cfg(feature = "json")]
+mod json;
 mod request;
 mod response;
 mod router;
 mod server;
 mod slot;
+#[cfg(feature = "tls")]
+mod tls;
 mod writer;
 
 pub use body::{Body, NextChunk};
-pub use client::{Client, ClientBuilder, Error, get};
+pub use client::{Client, ClientBuilder, Error, Proxy, RequestBuilder, get};
 pub use handler::{Handler, With, WithTimeout, abort};
 pub use http::{self, HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri, Version, header};
+#[cfg(feature = "json")]
+pub use json::Json;
 pub use request::Request;
 pub use response::{IntoResponse, Response};
 pub use router::Router;

@@ -354,7 +354,7 @@ fn redirects_are_followed() {
 fn addresses_that_are_none_are_refused() {
     bounded(|| {
         let client = Client::new();
-        for url in ["", "nothing", "/path", "https://host/", "http://", "ftp://x/"] {
+        for url in ["", "nothing", "/path", "http://", "ftp://x/"] {
             assert!(client.get(&background(), url).unwrap_err().is_request(), "{url}");
         }
     });

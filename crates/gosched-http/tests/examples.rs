@@ -13,10 +13,16 @@ use std::time::{Duration, Instant};
 
 /// Builds an example, or finds it built.
 fn build_example(name: &str) -> PathBuf {
-    let features: &[&str] = if cfg!(feature = "tls") { &["--features", "tls"] } else { &[] };
+    // With the features of this test, so that what is built for it is used.
+    let all = [
+        ("compression", cfg!(feature = "compression")),
+        ("json", cfg!(feature = "json")),
+        ("tls", cfg!(feature = "tls")),
+    ];
+    let features: Vec<&str> = all.into_iter().filter(|(_, on)| *on).map(|(name, _)| name).collect();
     let built = Command::new(env!("CARGO"))
         .args(["build", "--quiet", "--example", name, "--message-format", "json-render-diagnostics"])
-        .args(features)
+        .args(["--features", &features.join(",")])
         .current_dir(env!("CARGO_MANIFEST_DIR"))
         .stderr(Stdio::inherit())
         .output()

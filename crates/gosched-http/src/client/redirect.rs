@@ -56,6 +56,11 @@ fn join(base: &str, path: &str) -> String {
     format!("/{}", parts.join("/"))
 }
 
+/// Whether what was said in secret would be said openly.
+pub(super) fn is_downgrade(from: &Uri, to: &Uri) -> bool {
+    from.scheme_str() == Some("https") && to.scheme_str() != Some("https")
+}
+
 /// Takes out what another host must not see.
 pub(super) fn strip(headers: &mut HeaderMap) {
     for name in [header::AUTHORIZATION, header::COOKIE, header::PROXY_AUTHORIZATION, header::WWW_AUTHENTICATE]

@@ -54,7 +54,7 @@ impl Read for Io {
             match &mut this.stream {
                 Stream::Plain(stream) => ready!(Pin::new(stream).poll_read(cx, buf))?,
                 #[cfg(feature = "tls")]
-                Stream::Tls(stream) => ready!(tls::poll_read(stream, cx, buf))?,
+                Stream::Tls(stream) => ready!(crate::tls::poll_read(&mut **stream, cx, buf))?,
             }
         }
         this.conn.note_read();
@@ -120,26 +120,5 @@ impl Write for Io {
             }
         };
         this.note_write(polled)
-    }
-}
-
-#[cfg(feature = "tls")]
-mod tls {
-    use super::*;
-    use tokio::io::{AsyncRead, ReadBuf};
-    use tokio_rustls::server::TlsStream;
-
-    /// Through memory of our own: hyper's is not initialised, and a copy is nothing beside decrypting.
-    pub(super) fn poll_read(
-        stream: &mut TlsStream<TcpStream>,
-        cx: &mut Context<'_>,
-        mut buf: ReadBufCursor<'_>,
-    ) -> Poll<io::Result<()>> {
-        let mut room = [0; 4096];
-        let n = room.len().min(buf.remaining());
-        let mut read = ReadBuf::new(&mut room[..n]);
-        ready!(Pin::new(stream).poll_read(cx, &mut read))?;
-        buf.put_slice(read.filled());
-        Poll::Ready(Ok(()))
     }
 }

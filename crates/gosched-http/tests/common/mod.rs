@@ -7,6 +7,7 @@ use gosched::{JoinHandle, Runtime};
 use gosched_http::{Builder, Handler, Server};
 use std::io::{self, Read, Write};
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// Longer than anything takes that works, also on a busy machine.
@@ -102,6 +103,58 @@ pub fn get_last(path: &str) -> String {
     format!("GET {path} HTTP/1.1\r\nHost: test\r\nConnection: close\r\n\r\n")
 }
 
+/// A server that does what it is told with each connection, right or wrong. It takes no more when it is dropped.
+pub struct Raw {
+    pub addr: SocketAddr,
+    listener: TcpListener,
+    accepting: Option<JoinHandle<()>>,
+}
+
+pub fn raw(each: impl Fn(TcpStream) + Send + Sync + 'static) -> Raw {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let addr = listener.local_addr().unwrap();
+    let each = Arc::new(each);
+    let accepting = gosched::go({
+        let listener = listener.clone();
+        move || {
+            for stream in listener.incoming() {
+                let Ok(stream) = stream else { return };
+                let each = each.clone();
+                gosched::go(move || each(stream));
+            }
+        }
+    });
+    Raw { addr, listener, accepting: Some(accepting) }
+}
+
+impl Drop for Raw {
+    fn drop(&mut self) {
+        let _ = self.listener.close();
+        let _ = self.accepting.take().unwrap().join();
+    }
+}
+
+/// Runs one of this program's tests in a process of its own, with these variables in its environment and without any that
+/// name proxies or certificates. Its output, if it passed.
+pub fn child(test: &str, vars: &[(&str, &str)]) -> String {
+    let mut command = std::process::Command::new(std::env::current_exe().unwrap());
+    command.args([test, "--exact", "--nocapture", "--test-threads=1"]).env(CHILD, "1");
+    for name in ["HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "REQUEST_METHOD", "SSL_CERT_FILE", "SSL_CERT_DIR"] {
+        command.env_remove(name).env_remove(name.to_ascii_lowercase());
+    }
+    let output = gosched::blocking(|| command.envs(vars.iter().copied()).output()).unwrap();
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(output.status.success(), "{text}{}", String::from_utf8_lossy(&output.stderr));
+    text
+}
+
+const CHILD: &str = "GOSCHED_HTTP_CHILD";
+
+/// Whether this process was started by [`child`].
+pub fn is_child() -> bool {
+    std::env::var_os(CHILD).is_some()
+}
+
 /// Reads until the end, or until the connection is reset.
 pub fn read_all(stream: &mut TcpStream) -> String {
     let mut bytes = Vec::new();
@@ -127,15 +180,23 @@ pub fn read_response(stream: &mut TcpStream) -> (String, String) {
     (head, String::from_utf8(body).unwrap())
 }
 
-/// Reads the head of a response, byte by byte so that nothing of the body is taken.
+/// Reads a head, byte by byte so that nothing of the body is taken.
 pub fn read_head(stream: &mut TcpStream) -> String {
+    next_head(stream).expect("a head")
+}
+
+/// The same, if another one comes.
+pub fn next_head(stream: &mut TcpStream) -> Option<String> {
     let mut head = Vec::new();
     while !head.ends_with(b"\r\n\r\n") {
         let mut byte = [0];
-        assert_eq!(stream.read(&mut byte).unwrap(), 1, "{}", String::from_utf8_lossy(&head));
+        if stream.read(&mut byte).unwrap() == 0 {
+            assert!(head.is_empty(), "{}", String::from_utf8_lossy(&head));
+            return None;
+        }
         head.push(byte[0]);
     }
-    String::from_utf8(head).unwrap()
+    Some(String::from_utf8(head).unwrap())
 }
 
 /// Whether the server closes the connection in time, without having sent anything.
@@ -145,7 +206,7 @@ pub fn assert_closed(stream: &mut TcpStream) {
 
 /// Waits until something is so.
 #[track_caller]
-pub fn eventually(what: &str, is_so: impl Fn() -> bool) {
+pub fn eventually(what: &str, mut is_so: impl FnMut() -> bool) {
     let until = Instant::now() + LONG;
     while !is_so() {
         assert!(Instant::now() < until, "it is not so: {what}");
