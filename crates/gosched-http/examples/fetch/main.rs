@@ -5,6 +5,8 @@
 //! cargo run --release -p gosched-http --example fetch -- --rate 50 http://example.com/ --file more.txt
 //! ```
 //!
+//! (Built with `--features tls` it fetches from `https`, too.)
+//!
 //! A pipeline: one goroutine reads the URLs, others fetch them, and the main goroutine counts what they bring, while it
 //! keeps a bar on the terminal. A context that ctrl-C or the clock ends goes down to each request.
 
