@@ -3,7 +3,7 @@
 use crate::writer::{BodyWriter, Part, Parts};
 use bytes::Bytes;
 use gosched::context::{CancelContext, ContextError};
-use gosched::time::{timeout, timeout_at};
+use gosched::time::{Sleep, sleep_until_async, timeout, timeout_at};
 use http::HeaderMap;
 use http_body::{Body as HttpBody, Frame, SizeHint};
 use std::fmt;
@@ -64,6 +64,8 @@ struct More {
     /// Dropped when an incoming body has come to its end.
     reading: Option<Reading>,
     exchange: Option<Exchange>,
+    /// Counts the time of a body that is handed on; made when nothing has come yet.
+    late: Option<Pin<Box<Sleep>>>,
     was_decompressed: bool,
 }
 
@@ -307,7 +309,7 @@ impl Body {
             if let Some(rest) = self.take_rest() {
                 return Poll::Ready(Ok(Some(rest)));
             }
-            match ready!(Pin::new(&mut *self).poll_frame(cx)) {
+            match ready!(self.poll_part(cx)) {
                 None => return Poll::Ready(Ok(None)),
                 Some(Err(error)) => return Poll::Ready(Err(error)),
                 Some(Ok(frame)) => match frame.into_data() {
@@ -421,14 +423,9 @@ impl Read for Body {
     }
 }
 
-impl HttpBody for Body {
-    type Data = Bytes;
-    type Error = io::Error;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, io::Error>>> {
+impl Body {
+    /// The next part, without limits on time.
+    fn poll_part(&mut self, cx: &mut Context<'_>) -> Poll<Option<io::Result<Frame<Bytes>>>> {
         if let Some(rest) = self.take_rest() {
             return Poll::Ready(Some(Ok(Frame::data(rest))));
         }
@@ -466,6 +463,42 @@ impl HttpBody for Body {
                 }))
             }
         }
+    }
+}
+
+impl More {
+    /// When it is too late for the next part.
+    fn too_late(&self) -> Option<Instant> {
+        let Limits { until, stall } = self.limits;
+        let stall = stall.map(|stall| gosched::time::now() + stall);
+        until.into_iter().chain(stall).min()
+    }
+}
+
+impl HttpBody for Body {
+    type Data = Bytes;
+    type Error = io::Error;
+
+    /// Whoever hands the body of a request on as another body is held to the server's limits on time by this.
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, io::Error>>> {
+        let polled = self.poll_part(cx);
+        let Some(more) = &mut self.more else { return polled };
+        if polled.is_ready() {
+            more.late = None;
+            return polled;
+        }
+        if more.late.is_none() {
+            more.late = more.too_late().map(|at| Box::pin(sleep_until_async(at)));
+        }
+        match &mut more.late {
+            Some(late) => ready!(late.as_mut().poll(cx)),
+            None => return Poll::Pending,
+        }
+        self.end();
+        Poll::Ready(Some(Err(io::ErrorKind::TimedOut.into())))
     }
 
     fn is_end_stream(&self) -> bool {

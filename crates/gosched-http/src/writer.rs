@@ -100,13 +100,15 @@ impl BodyWriter {
         Ok(())
     }
 
-    /// As [`finish`](Self::finish), with trailers: headers after the body, where the protocol has room for them.
+    /// As [`finish`](Self::finish), with trailers: headers after the body, where the protocol has room for them. Over HTTP/1
+    /// that is in a body whose length was not told, for those that the header `Trailer` names, and, of a response, if the
+    /// client has sent `TE: trailers`; others are left out.
     ///
     /// # Errors
     ///
     /// See [the type](BodyWriter#errors).
     ///
-    /// In Go: the headers with `http.TrailerPrefix`.
+    /// In Go: the headers with `http.TrailerPrefix`; it sends them to clients that have not asked for them, too.
     #[track_caller]
     pub fn finish_with(mut self, trailers: HeaderMap) -> io::Result<()> {
         self.flush()?;

@@ -245,6 +245,67 @@ fn a_body_that_stalls_fails_to_be_read() {
     });
 }
 
+#[test]
+fn H12_a_body_that_never_ends_fails_to_be_read_however_fast_it_comes() {
+    everywhere(|| {
+        let (tx, rx) = chan::unbounded();
+        let served = serve_with(no_limits().read_timeout(ms(50)), move |mut request: Request| {
+            if request.path() == "/echo" {
+                return request.into_body();
+            }
+            let read = io::copy(request.body_mut(), &mut io::sink());
+            tx.send(read.map_err(|error| error.kind())).unwrap();
+            Body::empty()
+        });
+        for path in ["/read", "/echo"] {
+            let mut stream = served.connect();
+            let head = format!("POST {path} HTTP/1.1\r\nHost: x\r\nContent-Length: 100000000000000\r\n\r\n");
+            stream.write_all(head.as_bytes()).unwrap();
+            let reading = go({
+                let mut stream = stream.clone();
+                move || io::copy(&mut stream, &mut io::sink()).unwrap_or_default()
+            });
+            let start = Instant::now();
+            while stream.write_all(&[b'x'; 1 << 16]).is_ok() {
+                assert!(start.elapsed() < LONG, "it takes all there is");
+            }
+            reading.join().unwrap();
+        }
+        assert_eq!(rx.recv().unwrap(), Err(io::ErrorKind::TimedOut));
+        served.end();
+    });
+}
+
+/// A body that is handed on as the body of the response is read by nobody but the server itself.
+#[test]
+fn H12_a_body_that_is_handed_on_has_the_same_limits() {
+    everywhere(|| {
+        for limits in [no_limits().read_timeout(ms(50)), no_limits().stall_timeout(ms(50))] {
+            let served = serve_with(limits, |request: Request| request.into_body());
+            for body in ["Content-Length: 10\r\n\r\nabc", "Transfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n"] {
+                let mut stream = served.connect();
+                stream.write_all(format!("POST / HTTP/1.1\r\nHost: x\r\n{body}").as_bytes()).unwrap();
+                // What has come was sent back; that it is not all can be seen.
+                let answer = read_all(&mut stream);
+                assert!(answer.contains("abc") && !answer.ends_with("0\r\n\r\n"), "{answer}");
+            }
+            let post = "POST / HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: 2\r\n\r\nhi";
+            assert!(served.exchange(post).ends_with("hi"));
+            served.end();
+        }
+        // Each byte is in time, but not the whole.
+        let served = serve_with(no_limits().read_timeout(ms(50)), |request: Request| request.into_body());
+        let mut stream = served.connect();
+        stream.write_all(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 1000000\r\n\r\n").unwrap();
+        let start = Instant::now();
+        while stream.write_all(b"x").is_ok() {
+            assert!(start.elapsed() < LONG);
+            gosched::time::sleep(ms(5));
+        }
+        served.end();
+    });
+}
+
 /// Does not read what it asks for, until `done`.
 fn greedy(served: &Served, path: &str) -> TcpStream {
     let mut stream = served.connect();
@@ -387,6 +448,76 @@ fn requests_whose_end_is_unclear_are_refused() {
         let paths: Vec<String> = rx.try_iter().collect();
         let refused = answer.starts_with("HTTP/1.1 400");
         assert!(refused || paths == ["/first", "/smuggled"] || paths == ["/first"], "{answer}");
+        served.end();
+    });
+}
+
+/// As one header or two, as part of the head or of the body: whoever stands before the server may see it the other way.
+#[test]
+fn heads_and_chunks_that_may_be_read_in_two_ways_are_refused() {
+    everywhere(|| {
+        let (tx, rx) = chan::unbounded();
+        let served = serve(move |mut request: Request| {
+            let read = request.body_mut().bytes(1000).is_ok();
+            tx.send((request.path().to_owned(), read)).unwrap();
+            "hello"
+        });
+        let smuggled = get_last("/smuggled");
+        for line in [
+            // Lines that go on.
+            "A: b\r\n c: d",
+            "A: b\r\n\tc",
+            "Content-Length:\r\n 5",
+            "Transfer-Encoding:\r\n chunked",
+            // Carriage returns by themselves.
+            "A: b\rc: d",
+            "A: b\r\rTransfer-Encoding: chunked",
+            "A\r: b",
+            // What is no name, or no value.
+            "A : b",
+            "A b: c",
+            " A: b",
+            ": b",
+            "A",
+            "A: b\0c",
+            "A\0: b",
+            "Content-Length: 5 5",
+            "Content-Length: 0x5",
+            "Content-Length: 5\r\nContent-Length: 05, 6",
+            "Transfer-Encoding: chunked\r\nTransfer-Encoding: identity",
+            "Transfer-Encoding: chunked, identity",
+            "Transfer-Encoding: \x0bchunked",
+        ] {
+            let answer =
+                served.exchange(format!("POST /first HTTP/1.1\r\nHost: x\r\n{line}\r\n\r\nhello{smuggled}"));
+            assert!(answer.starts_with("HTTP/1.1 400 ") && !answer.contains("hello"), "{line:?}: {answer}");
+            assert_eq!(rx.try_iter().count(), 0, "{line:?}");
+        }
+        // The old version has no chunks.
+        let old = format!("POST /first HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n{smuggled}");
+        assert!(served.exchange(old).starts_with("HTTP/1.1 400 ") && rx.try_iter().count() == 0);
+        for chunk in [
+            "5\rhello\r\n",
+            "5 5\r\nhello\r\n",
+            "0x5\r\nhello\r\n",
+            "+5\r\nhello\r\n",
+            "\r\nhello\r\n",
+            "5;a\nb\r\nhello\r\n",
+            "5;a\rb\r\nhello\r\n",
+            "5\r\nhello0\r\n",
+            "5\r\nhello\n",
+            "5\r\nhello\r0\r\n",
+            "10000000000000005\r\nhello\r\n",
+        ] {
+            let head = "POST /first HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n";
+            let answer = served.exchange(format!("{head}{chunk}0\r\n\r\n{smuggled}"));
+            let seen: Vec<_> = rx.try_iter().collect();
+            assert!(
+                !seen.iter().any(|(path, read)| path == "/smuggled" || *read),
+                "{chunk:?}: {seen:?} {answer}"
+            );
+        }
+        still_serves(&served);
         served.end();
     });
 }

@@ -231,6 +231,62 @@ fn a_client_that_waits_is_told_to_continue_when_the_body_is_read() {
 }
 
 #[test]
+fn a_client_that_waits_is_told_to_continue_where_the_answer_is_made_of_its_body() {
+    everywhere(|| {
+        let served = serve(|mut request: Request| match request.path() {
+            "/body" => request.into_body(),
+            "/stream" => Body::stream(move |writer| {
+                std::io::copy(request.body_mut(), writer)?;
+                writer.write_all(b"!")
+            }),
+            // It can be answered without.
+            _ => Body::stream(move |writer| {
+                writer.send("first ")?;
+                let _ = request.body_mut().bytes(100);
+                writer.send("last")
+            }),
+        });
+        for (path, end) in [("/body", "hello"), ("/stream", "5\r\nhello\r\n1\r\n!\r\n0\r\n\r\n")] {
+            for length in ["Content-Length: 5", "Transfer-Encoding: chunked"] {
+                let mut stream = served.connect();
+                let head = format!(
+                    "POST {path} HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nConnection: close\r\n{length}\r\n\r\n"
+                );
+                stream.write_all(head.as_bytes()).unwrap();
+                assert_eq!(read_head(&mut stream), "HTTP/1.1 100 Continue\r\n\r\n", "{path}");
+                let chunked = length.contains("chunked");
+                let body = if chunked { "5\r\nhello\r\n0\r\n\r\n" } else { "hello" };
+                stream.write_all(body.as_bytes()).unwrap();
+                let head = read_head(&mut stream);
+                assert!(head.starts_with("HTTP/1.1 200 OK\r\n"), "{head}");
+                // A length that is known is told, although the body has begun to be taken.
+                let known = path == "/body" && !chunked;
+                assert_eq!(head.contains("\r\ncontent-length: 5\r\n"), known, "{path}: {head}");
+                let answer = read_all(&mut stream);
+                let end = if path == "/body" && chunked { "5\r\nhello\r\n0\r\n\r\n" } else { end };
+                assert!(
+                    answer == end || answer == end.replace("5\r\nhello\r\n1\r\n!", "6\r\nhello!"),
+                    "{path}: {answer}"
+                );
+            }
+        }
+        let mut stream = served.connect();
+        stream
+            .write_all(b"POST / HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nConnection: close\r\nContent-Length: 5\r\n\r\n")
+            .unwrap();
+        // Whichever comes first, the body being read or the answer begun.
+        let mut head = read_head(&mut stream);
+        if head == "HTTP/1.1 100 Continue\r\n\r\n" {
+            head = read_head(&mut stream);
+        }
+        assert!(head.starts_with("HTTP/1.1 200 OK\r\n"), "{head}");
+        stream.write_all(b"hello").unwrap();
+        assert!(read_all(&mut stream).ends_with("4\r\nlast\r\n0\r\n\r\n"));
+        served.end();
+    });
+}
+
+#[test]
 fn trailers_go_both_ways() {
     everywhere(|| {
         let served = serve(|mut request: Request| {

@@ -8,6 +8,7 @@ use common::{
 };
 use gosched::debug::{self, GoroutineInfo, GoroutineState};
 use gosched::goroutine::{Builder, labels, set_labels};
+use gosched::net::{TcpListener, TcpStream, UdpSocket};
 use gosched::sync::{LockAsync, Mutex, RwLock, RwLockAsync, Semaphore, WaitGroup};
 use gosched::{
     Runtime, WaitReason, chan, current, go, go_async, num_goroutine, scope, select, select_async, time,
@@ -15,6 +16,7 @@ use gosched::{
 use std::collections::HashSet;
 use std::future::pending;
 use std::hint::black_box;
+use std::io::{Read, Write};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
@@ -115,6 +117,40 @@ fn U01_U03_U05_U06_five_goroutines_in_five_states_read_as_in_Go() {
 
         drop((tx, keep, guard));
         group.done();
+        handles.into_iter().for_each(|handle| handle.join().unwrap());
+    });
+}
+
+#[test]
+fn I01_who_waits_for_a_socket_is_in_IO_wait() {
+    one_worker(|| {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let pair =
+            || (TcpStream::connect(listener.local_addr().unwrap()).unwrap(), listener.accept().unwrap().0);
+        let ((silent, _says_nothing), (deaf, _does_not_read)) = (pair(), pair());
+        let udp = UdpSocket::bind("127.0.0.1:0").unwrap();
+        let (accepts, reads, writes, receives) =
+            (listener.clone(), silent.clone(), deaf.clone(), udp.clone());
+        let (accepts_too, reads_too) = (listener.clone(), silent.clone());
+        let handles = [
+            go(move || drop(accepts.accept().unwrap_err())),
+            go(move || drop((&reads).read(&mut [0]).unwrap_err())),
+            go(move || while (&writes).write(&[7; 1 << 16]).is_ok() {}),
+            go(move || drop(receives.recv(&mut [0]).unwrap_err())),
+            go_async(async move { drop(accepts_too.accept_async().await.unwrap_err()) }),
+            go_async(async move { drop(reads_too.read_async(&mut [0]).await.unwrap_err()) }),
+        ];
+        for handle in &handles {
+            let waits = |info: &GoroutineInfo| info.state == GoroutineState::Waiting(WaitReason::IoWait);
+            eventually("it waits for a socket", || info(handle.id()).is_some_and(|info| waits(&info)));
+            let text = info(handle.id()).unwrap().to_string();
+            assert!(text.starts_with(&format!("goroutine {} [IO wait]:\n", handle.id())), "{text}");
+            assert!(text.contains("dumps.rs:"), "{text}");
+        }
+        listener.close().unwrap();
+        udp.close().unwrap();
+        silent.close().unwrap();
+        deaf.close().unwrap();
         handles.into_iter().for_each(|handle| handle.join().unwrap());
     });
 }

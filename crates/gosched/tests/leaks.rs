@@ -13,6 +13,8 @@
 //! * *A `WaitGroup` that is never done* is caught.
 //! * *A ticker loop* without an end is caught. Where it ranges over the ticker's channel, it does not end by itself either
 //!   when the ticker is stopped, as in Go: caught.
+//! * *An accept loop* whose listener nobody closes is caught, and so is one who reads from a connection that stays. A
+//!   listener's last handle that goes out of scope closes it, but the loop has one.
 //! * *A nil channel*, and a lock whose guard was forgotten with `mem::forget`: caught.
 #![allow(non_snake_case)]
 
@@ -22,11 +24,13 @@ use common::{HOUR, bounded, eventually, everywhere, ms, one_worker, panic_text, 
 use gosched::context::Context;
 use gosched::debug::leak::{self, Leaks, Options};
 use gosched::goroutine::Builder;
+use gosched::net::{TcpListener, TcpStream};
 use gosched::sync::{Mutex, WaitGroup};
 use gosched::time::Ticker;
 use gosched::time::clock::Clock;
 use gosched::{Runtime, WaitReason, chan, go, go_async, num_goroutine, select, time};
 use std::future::pending;
+use std::io::Read;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
@@ -252,6 +256,37 @@ fn a_wait_group_that_is_never_done_is_caught() {
         go(move || waits.wait());
         caught(WaitReason::WaitGroupWait, line);
         group.done();
+        leak::find(&Options::new().attempts(200)).unwrap();
+    });
+}
+
+#[test]
+fn a_forgotten_accept_loop_is_caught() {
+    everywhere(|| {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let accepting = listener.clone();
+        let line = line!() + 1;
+        go(move || for _ in accepting.incoming().map_while(Result::ok) {});
+        caught(WaitReason::IoWait, line);
+        let leaks = leak::find(&Options::new().attempts(1)).unwrap_err().to_string();
+        assert!(leaks.contains("[IO wait"), "{leaks}");
+        listener.close().unwrap();
+        leak::find(&Options::new().attempts(200)).unwrap();
+
+        // One that reads from who was accepted, and one that accepts as a future.
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let (stream, _) = listener.accept().unwrap();
+        let line = line!() + 1;
+        go(move || (&stream).read(&mut [0]).is_ok());
+        caught(WaitReason::IoWait, line);
+        drop(client);
+        leak::find(&Options::new().attempts(200)).unwrap();
+        let accepting = listener.clone();
+        let line = line!() + 1;
+        go_async(async move { accepting.accept_async().await.is_ok() });
+        caught(WaitReason::IoWait, line);
+        listener.close().unwrap();
         leak::find(&Options::new().attempts(200)).unwrap();
     });
 }

@@ -5,11 +5,13 @@ mod common;
 
 use common::{HOUR, bounded, everywhere, ms};
 use gosched::context::{ContextError, background};
-use gosched::net::{DeadlineExceeded, TcpListener, TcpStream};
-use gosched::{go, scope, time};
+use gosched::debug::{self, GoroutineState};
+use gosched::net::{DeadlineExceeded, TcpListener, TcpStream, UdpSocket};
+use gosched::{WaitReason, go, scope, time};
 use std::io::{self, ErrorKind, Read, Write};
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Instant;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
 
 fn pair() -> (TcpStream, TcpStream) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
@@ -281,5 +283,193 @@ fn I06_plain_threads_have_deadlines_too() {
         client.set_read_timeout(None).unwrap();
         (&server).write_all(b"x").unwrap();
         assert_eq!((&client).read(&mut [0]).unwrap(), 1);
+    });
+}
+
+#[test]
+fn I06_deadlines_that_are_over_or_as_good_as_over_fail_at_once() {
+    everywhere(|| {
+        let (client, server) = pair();
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let now = time::now();
+        for deadline in [now - ms(5_000), now - Duration::from_nanos(1), now, now + Duration::from_nanos(1)] {
+            client.set_deadline(Some(deadline)).unwrap();
+            listener.set_deadline(Some(deadline)).unwrap();
+            for _ in 0..3 {
+                assert_timed_out((&client).read(&mut [0]));
+                assert_timed_out((&client).write(b"x"));
+                assert_timed_out(listener.accept());
+            }
+        }
+        // Nothing of what failed has arrived at the other end.
+        drop(client);
+        assert_eq!((&server).read(&mut [0]).unwrap(), 0);
+    });
+}
+
+#[test]
+fn I06_a_past_deadline_interrupts_a_write_that_waits() {
+    everywhere(|| {
+        let (client, server) = pair();
+        let sent = Arc::new(AtomicUsize::new(0));
+        let writer = go({
+            let (client, sent) = (client.clone(), sent.clone());
+            move || loop {
+                match (&client).write(&[7; 1 << 16]) {
+                    Ok(n) => drop(sent.fetch_add(n, Ordering::Relaxed)),
+                    Err(error) => return error,
+                }
+            }
+        });
+        waits_for_io(writer.id());
+        client.set_write_deadline(Some(time::now() - ms(1))).unwrap();
+        assert_timed_out::<()>(Err(writer.join().unwrap()));
+        // I08: what was said to be written arrives, no more and no less.
+        client.set_write_deadline(None).unwrap();
+        let reader = go(move || (&server).read_to_end(&mut Vec::new()).unwrap());
+        (&client).write_all(b"the rest").unwrap();
+        drop(client);
+        assert_eq!(reader.join().unwrap(), sent.load(Ordering::Relaxed) + 8);
+    });
+}
+
+#[test]
+fn I07_an_expired_deadline_fails_even_if_somebody_could_be_accepted() {
+    everywhere(|| {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        listener.set_deadline(Some(time::now() - ms(1))).unwrap();
+        assert_timed_out(listener.accept());
+        listener.set_deadline(Some(time::now() + HOUR)).unwrap();
+        let (_, peer) = listener.accept().unwrap();
+        assert_eq!(peer, client.local_addr().unwrap());
+    });
+}
+
+#[test]
+fn I06_packets_have_deadlines() {
+    everywhere(|| {
+        let (near, far) = (UdpSocket::bind("127.0.0.1:0").unwrap(), UdpSocket::bind("127.0.0.1:0").unwrap());
+        near.set_read_deadline(Some(time::now() + ms(5))).unwrap();
+        assert_timed_out(near.recv_from(&mut [0; 8]));
+        near.set_read_deadline(None).unwrap();
+        let receiver = go({
+            let near = near.clone();
+            move || near.recv_from(&mut [0; 8])
+        });
+        waits_for_io(receiver.id());
+        near.set_read_deadline(Some(time::now() - ms(1))).unwrap();
+        assert_timed_out(receiver.join().unwrap());
+        // I07: also if a packet is there, which is not lost.
+        far.send_to(b"packet", near.local_addr().unwrap()).unwrap();
+        assert_timed_out(near.recv_from(&mut [0; 8]));
+        near.set_read_deadline(Some(time::now() + HOUR)).unwrap();
+        assert_eq!(near.recv_from(&mut [0; 8]).unwrap().0, 6);
+    });
+}
+
+/// As Go's `TestReadWriteProlongedTimeout`: each side puts its deadline off before each call, and none of them strikes.
+#[test]
+fn I06_a_deadline_that_is_put_off_again_and_again_does_not_strike() {
+    everywhere(|| {
+        let (client, server) = pair();
+        let sides: Vec<_> = [client, server]
+            .into_iter()
+            .map(|stream| {
+                go(move || {
+                    let writer = go({
+                        let stream = stream.clone();
+                        move || {
+                            for n in 0..200_u8 {
+                                stream.set_write_deadline(Some(time::now() + HOUR)).unwrap();
+                                (&stream).write_all(&[n]).unwrap();
+                                gosched::yield_now();
+                            }
+                        }
+                    });
+                    for n in 0..200_u8 {
+                        // Each of the first kind would be over soon.
+                        stream.set_read_deadline(Some(time::now() + ms(20_000))).unwrap();
+                        stream.set_read_deadline(Some(time::now() + HOUR)).unwrap();
+                        let mut byte = [0];
+                        (&stream).read_exact(&mut byte).unwrap();
+                        assert_eq!(byte, [n]);
+                    }
+                    writer.join().unwrap();
+                })
+            })
+            .collect();
+        sides.into_iter().for_each(|side| side.join().unwrap());
+    });
+}
+
+/// As Go's `TestReadWriteDeadlineRace` and `TestConcurrentSetDeadline`: deadlines of many sockets are set from everywhere, to
+/// any time, while others read, write, accept and close. Nobody hangs, nothing is lost, and closing ends all.
+#[test]
+fn I06_deadlines_are_set_by_many_until_the_sockets_are_closed() {
+    everywhere(|| {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let pairs: Vec<_> = (0..5).map(|_| pair()).collect();
+        let mut goroutines = Vec::new();
+        for (n, (client, server)) in pairs.iter().enumerate() {
+            for way in 0..4_u64 {
+                let (client, listener) = (client.clone(), listener.clone());
+                goroutines.push(go(move || {
+                    for round in 0_u64.. {
+                        let deadline = match (round + n as u64) % 4 {
+                            0 => None,
+                            1 => Some(time::now() - ms(way)),
+                            2 => Some(time::now() + ms(way)),
+                            _ => Some(time::now() + HOUR),
+                        };
+                        let set = match way {
+                            0 => client.set_deadline(deadline),
+                            1 => client.set_read_deadline(deadline),
+                            2 => client.set_write_deadline(deadline),
+                            _ => listener.set_deadline(deadline),
+                        };
+                        if set.is_err() {
+                            return;
+                        }
+                        gosched::yield_now();
+                    }
+                }));
+            }
+            for stream in [client.clone(), server.clone()] {
+                let reader = stream.clone();
+                goroutines.push(go(move || until_closed(|| (&reader).read(&mut [0; 100]).map(|n| n > 0))));
+                goroutines.push(go(move || until_closed(|| (&stream).write(&[0; 100]).map(|n| n > 0))));
+            }
+            let listener = listener.clone();
+            goroutines.push(go(move || until_closed(|| listener.accept().map(|_| true))));
+        }
+        time::sleep(ms(100));
+        for (client, server) in &pairs {
+            client.close().unwrap();
+            server.close().unwrap();
+        }
+        listener.close().unwrap();
+        goroutines.into_iter().for_each(|goroutine| goroutine.join().unwrap());
+    });
+}
+
+/// Calls again and again, until it fails with something else than that it is late, or is at its end.
+fn until_closed(call: impl Fn() -> io::Result<bool>) {
+    loop {
+        match call() {
+            Ok(true) => gosched::yield_now(),
+            Ok(false) => return,
+            Err(error) if error.kind() == ErrorKind::TimedOut => gosched::yield_now(),
+            Err(_) => return,
+        }
+    }
+}
+
+/// Waits until a goroutine waits for a socket.
+#[track_caller]
+fn waits_for_io(id: u64) {
+    let waiting = GoroutineState::Waiting(WaitReason::IoWait);
+    common::eventually("it waits for a socket", || {
+        debug::goroutines().iter().any(|info| info.id == id && info.state == waiting)
     });
 }

@@ -1,4 +1,4 @@
-//! Pipes within the process: rows I12 and I13 of the features.
+//! Pipes within the process, and files beside them: rows I09, I12 and I13 of the features.
 #![allow(non_snake_case)]
 
 mod common;
@@ -7,7 +7,7 @@ use common::{Dice, HOUR, everywhere, ms};
 use gosched::io::{ClosedPipe, pipe};
 use gosched::net;
 use gosched::time::{self, timeout};
-use gosched::{go, scope};
+use gosched::{blocking, go, scope};
 use std::io::{Error, ErrorKind, Read, Write};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -183,5 +183,27 @@ fn I13_close_ends_calls_of_both_sides() {
         assert_eq!(theirs.join().unwrap(), 0);
         assert!(is_closed(&(&far).write(b"x").unwrap_err()));
         assert!(is_closed(&(&near).write(b"x").unwrap_err()));
+    });
+}
+
+#[test]
+fn I09_a_file_that_lets_its_reader_wait_holds_a_thread_and_no_worker() {
+    common::one_worker(|| {
+        // One that waits for as long as the test wants it to.
+        let path = std::env::temp_dir().join(format!("gosched-fifo-{}", std::process::id()));
+        let made = std::process::Command::new("mkfifo").arg(&path).status();
+        assert!(made.is_ok_and(|status| status.success()));
+        let reader = go({
+            let path = path.clone();
+            move || blocking(|| std::fs::read_to_string(path))
+        });
+        for _ in 0..50 {
+            go(|| ()).join().unwrap();
+            time::sleep(ms(1));
+        }
+        assert!(!reader.is_finished());
+        blocking(|| std::fs::write(&path, "at last")).unwrap();
+        assert_eq!(reader.join().unwrap().unwrap(), "at last");
+        std::fs::remove_file(path).unwrap();
     });
 }

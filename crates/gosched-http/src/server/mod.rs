@@ -31,6 +31,9 @@ use std::sync::Arc;
 /// By default a request's head must come within 10 seconds and have 64 KiB at most; an idle connection is closed after two
 /// minutes, one where nothing moves after one. See [`Builder`] for these and others.
 ///
+/// A client that waits to be told to send its body (`Expect: 100-continue`) is told so when the body is first read; over
+/// HTTP/2 it is not, and sends it when its patience is at an end.
+///
 /// # Example
 ///
 /// ```

@@ -19,7 +19,7 @@ use crate::response::{IntoResponse, Response};
 use crate::slot::Slot;
 use bytes::Bytes;
 use gosched::goroutine::{self, Goexit, JoinHandle, ShutDown};
-use http::header::{CONNECTION, HeaderValue};
+use http::header::{CONNECTION, EXPECT, HeaderValue};
 use http::uri::PathAndQuery;
 use http::{Method, StatusCode};
 use http_body::{Body as HttpBody, Frame, SizeHint};
@@ -91,6 +91,7 @@ impl hyper::service::Service<http::Request<Incoming>> for Service {
         let inside = !self.http2 && !self.conn.info.secure && !has_body;
         let slot = self.slot(inside);
         let head_only = parts.method == Method::HEAD;
+        let expects = has_body && !self.http2 && parts.headers.contains_key(EXPECT);
         let pending = Pending {
             conn: self.conn.clone(),
             slot: slot.clone(),
@@ -107,7 +108,7 @@ impl hyper::service::Service<http::Request<Incoming>> for Service {
         let request = Request::new(parts, body, slot);
         if inside {
             let answer = answer(&self.conn, request);
-            return Call { answer: Answering::Done(Some(answer)), pending: Some(pending) };
+            return Call { answer: Answering::Done(Some(answer)), expects: false, pending: Some(pending) };
         }
         let conn = self.conn.clone();
         let answer = match goroutine::Builder::new().spawn(move || answer(&conn, request)) {
@@ -115,7 +116,7 @@ impl hyper::service::Service<http::Request<Incoming>> for Service {
             // No stack, no memory: others have them, and will give them back.
             Err(_) => Answering::Done(Some(Ok(StatusCode::SERVICE_UNAVAILABLE.into_response()))),
         };
-        Call { answer, pending: Some(pending) }
+        Call { answer, expects, pending: Some(pending) }
     }
 }
 
@@ -153,8 +154,14 @@ fn text(payload: &(dyn Any + Send)) -> &str {
 }
 
 /// A request that is being answered.
+///
+/// A client that waits to be told to send its body (`Expect: 100-continue`) is told so when the body is first read, and not
+/// any more once the response has begun. Where the one depends on the other, as in an echo, it would wait for ever. So the
+/// response begins with the first that its body has: by then the request's body was read, or is not needed for it.
 pub(super) struct Call {
     answer: Answering,
+    /// The client waits.
+    expects: bool,
     pending: Option<Pending>,
 }
 
@@ -169,20 +176,33 @@ impl Future for Call {
     type Output = Result<http::Response<Outgoing>, NoAnswer>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let answer = match &mut self.answer {
+        let mut answer = match &mut self.answer {
             Answering::Done(answer) => answer.take().unwrap_or(Err(NoAnswer)),
             // A goroutine that ends otherwise has called `goexit`.
             Answering::Elsewhere(handle) => ready!(Pin::new(handle).poll(cx)).unwrap_or(Err(NoAnswer)),
         };
-        let Some(mut pending) = self.pending.take() else { return Poll::Ready(Err(NoAnswer)) };
+        let mut first = None;
+        if let (true, Ok(response)) = (self.expects, &mut answer) {
+            match Pin::new(response.body_mut()).poll_frame(cx) {
+                Poll::Ready(frame) => first = frame.map(Box::new),
+                Poll::Pending => {
+                    self.answer = Answering::Done(Some(answer));
+                    return Poll::Pending;
+                }
+            }
+        }
+        let Some(pending) = self.pending.take() else { return Poll::Ready(Err(NoAnswer)) };
         Poll::Ready(answer.map(|mut response| {
             if pending.http2 {
                 response.headers_mut().remove(CONNECTION);
             } else if pending.conn.shared.is_ending() {
                 response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
             }
-            pending.whole = pending.head_only || response.body().is_end_stream();
-            response.map(|body| Outgoing { body, pending })
+            response.map(|body| {
+                let mut outgoing = Outgoing { first, body, pending };
+                outgoing.pending.whole = outgoing.pending.head_only || outgoing.is_end_stream();
+                outgoing
+            })
         }))
     }
 }
@@ -215,6 +235,8 @@ impl Drop for Pending {
 
 /// A response's body, which tells when it is done.
 pub(super) struct Outgoing {
+    /// What was taken from the body already.
+    first: Option<Box<io::Result<Frame<Bytes>>>>,
     body: Body,
     pending: Pending,
 }
@@ -227,7 +249,10 @@ impl HttpBody for Outgoing {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, io::Error>>> {
-        let frame = ready!(Pin::new(&mut self.body).poll_frame(cx));
+        let frame = match self.first.take() {
+            Some(first) => Some(*first),
+            None => ready!(Pin::new(&mut self.body).poll_frame(cx)),
+        };
         if frame.is_none() || self.body.is_end_stream() {
             self.pending.whole = true;
         }
@@ -235,10 +260,19 @@ impl HttpBody for Outgoing {
     }
 
     fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
+        self.first.is_none() && self.body.is_end_stream()
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
+        let mut hint = self.body.size_hint();
+        if let Some(Ok(first)) = self.first.as_deref() {
+            let taken = first.data_ref().map_or(0, |data| data.len() as u64);
+            // The upper bound first: the lower one may not exceed it.
+            if let Some(upper) = hint.upper() {
+                hint.set_upper(upper + taken);
+            }
+            hint.set_lower(hint.lower() + taken);
+        }
+        hint
     }
 }

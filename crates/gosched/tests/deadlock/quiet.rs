@@ -27,6 +27,8 @@ pub(super) const TESTS: &[Test] = &[
     ("D03_a_system_call_without_the_library", says_nothing, system_call),
     ("D03_standard_input_is_read", says_nothing_with_input, standard_input),
     ("D03_somebody_waits_for_a_signal", says_nothing_at_a_signal, awaited_signal),
+    ("D03_a_main_that_accepts", says_nothing_to_a_client, main_that_accepts),
+    ("D03_all_wait_for_one_who_accepts", says_nothing_to_a_client, one_who_accepts),
     ("D03_a_socket_awaited_beside_a_channel", says_nothing_to_a_client, socket_beside_a_channel),
     ("D03_a_plain_thread_that_waits_for_a_socket", says_nothing_to_a_client, thread_at_a_socket),
     #[cfg(feature = "tokio")]
@@ -186,6 +188,25 @@ fn awaited_signal() {
 
 fn listener() -> UnixListener {
     UnixListener::bind(std::env::var(SOCKET).unwrap()).unwrap()
+}
+
+/// Others wait for what will never come; but main may go on.
+#[gosched::main]
+fn main_that_accepts() {
+    let (_kept, rx) = bounded::<u8>(0);
+    drop(go(move || rx.recv()));
+    drop(listener().accept().unwrap());
+}
+
+#[gosched::main]
+fn one_who_accepts() {
+    let (listener, (tx, rx)) = (listener(), bounded(0));
+    drop(go(move || {
+        let (stream, _) = listener.accept().unwrap();
+        // And then for one who says nothing, and goes.
+        tx.send((&stream).read(&mut [0]).unwrap()).unwrap();
+    }));
+    assert_eq!(rx.recv().unwrap(), 0);
 }
 
 /// What the goroutine waits for last is the channel.
