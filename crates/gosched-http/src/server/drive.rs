@@ -21,7 +21,7 @@ use std::time::{Duration, Instant};
 /// How long an ending server waits for the first byte of a connection that has sent none.
 const NEW_GRACE: Duration = Duration::from_secs(5);
 /// How long a connection has been idle before its buffers are given back. Long enough that a busy one keeps them.
-const REST: Duration = Duration::from_millis(100);
+const REST: Duration = Duration::from_millis(250);
 /// With this an HTTP/2 connection begins.
 #[cfg(feature = "http2")]
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";

@@ -17,7 +17,7 @@ use std::time::{Duration, Instant};
 
 /// Bounds on the rounds of a spin; a round is about 50 ns.
 pub(super) const SPIN_START: u32 = 256;
-const SPIN_MIN: u32 = 16;
+const SPIN_MIN: u32 = 4;
 const SPIN_MAX: u32 = 1024;
 /// A sleep this short should have been a spin.
 const SHORT_SLEEP: Duration = Duration::from_micros(200);
