@@ -76,7 +76,9 @@ impl Summary {
             100 => format!("slowest {:.1} ms", f64::from(micros) / 1000.0),
             _ => format!("p{percent} {:.1} ms", f64::from(micros) / 1000.0),
         });
-        line("latencies", format_args!("{}", latencies.collect::<Vec<_>>().join(", ")));
+        let latencies: Vec<_> = latencies.collect();
+        let latencies = if latencies.is_empty() { "none".to_owned() } else { latencies.join(", ") };
+        line("latencies", format_args!("{latencies}"));
         let per_second = Bytes((self.bytes as f64 / seconds) as u64);
         line("bytes", format_args!("{}, {per_second} per second", Bytes(self.bytes)));
         line("retries", format_args!("{}", self.retries));
