@@ -3,7 +3,7 @@
 use crate::writer::{BodyWriter, Part, Parts};
 use bytes::Bytes;
 use gosched::context::{CancelContext, ContextError};
-use gosched::time::{Sleep, sleep_until_async, timeout, timeout_at};
+use gosched::time::{Sleep, sleep_until_async, timeout_at};
 use http::HeaderMap;
 use http_body::{Body as HttpBody, Frame, SizeHint};
 use std::fmt;
@@ -260,7 +260,6 @@ impl Body {
     /// In Go: `Body.Read`.
     #[track_caller]
     pub fn next_chunk(&mut self) -> io::Result<Option<Bytes>> {
-        let Limits { until, stall } = self.more.as_ref().map(|more| more.limits).unwrap_or_default();
         if let Kind::Full(_) | Kind::Empty = self.kind {
             return Ok(self.take_full());
         }
@@ -279,13 +278,9 @@ impl Body {
                 }
             };
         }
-        match (until, stall) {
-            (None, None) => gosched::wait(self.next_chunk_async()),
-            (Some(until), None) => timeout_at(until, self.next_chunk_async())?,
-            (None, Some(stall)) => timeout(stall, self.next_chunk_async())?,
-            (Some(until), Some(stall)) => {
-                timeout_at(until.min(gosched::time::now() + stall), self.next_chunk_async())?
-            }
+        match self.more.as_ref().and_then(|more| more.limits.deadline()) {
+            None => gosched::wait(self.next_chunk_async()),
+            Some(at) => timeout_at(at, self.next_chunk_async())?,
         }
     }
 
@@ -466,12 +461,11 @@ impl Body {
     }
 }
 
-impl More {
-    /// When it is too late for the next part.
-    fn too_late(&self) -> Option<Instant> {
-        let Limits { until, stall } = self.limits;
-        let stall = stall.map(|stall| gosched::time::now() + stall);
-        until.into_iter().chain(stall).min()
+impl Limits {
+    /// When it is too late for a part that is awaited from now on.
+    fn deadline(self) -> Option<Instant> {
+        let stall = self.stall.map(|stall| gosched::time::now() + stall);
+        self.until.into_iter().chain(stall).min()
     }
 }
 
@@ -491,7 +485,7 @@ impl HttpBody for Body {
             return polled;
         }
         if more.late.is_none() {
-            more.late = more.too_late().map(|at| Box::pin(sleep_until_async(at)));
+            more.late = more.limits.deadline().map(|at| Box::pin(sleep_until_async(at)));
         }
         match &mut more.late {
             Some(late) => ready!(late.as_mut().poll(cx)),
@@ -512,22 +506,25 @@ impl HttpBody for Body {
     }
 
     fn size_hint(&self) -> SizeHint {
-        let mut hint = match &self.kind {
+        let hint = match &self.kind {
             Kind::Empty => SizeHint::with_exact(0),
             Kind::Full(bytes) => SizeHint::with_exact(bytes.len() as u64),
             Kind::Incoming(incoming) => incoming.size_hint(),
             _ => SizeHint::default(),
         };
-        let rest = self.rest().len() as u64;
-        if rest > 0 {
-            // The upper bound first: the lower one may not exceed it.
-            if let Some(upper) = hint.upper() {
-                hint.set_upper(upper + rest);
-            }
-            hint.set_lower(hint.lower() + rest);
-        }
-        hint
+        longer(hint, self.rest().len())
     }
+}
+
+/// A hint for so many bytes more.
+pub(crate) fn longer(mut hint: SizeHint, by: usize) -> SizeHint {
+    let by = by as u64;
+    // The upper bound first: the lower one may not exceed it.
+    if let Some(upper) = hint.upper() {
+        hint.set_upper(upper + by);
+    }
+    hint.set_lower(hint.lower() + by);
+    hint
 }
 
 /// hyper's error as that of a reader.

@@ -45,6 +45,8 @@ mod slot;
 mod tls;
 mod writer;
 
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
 pub use body::{Body, NextChunk};
 pub use client::{Client, ClientBuilder, Error, Proxy, RequestBuilder, get};
 pub use handler::{Handler, With, WithTimeout, abort};
@@ -59,3 +61,8 @@ pub use slot::{ClientGone, ConnInfo};
 #[cfg(feature = "tls")]
 pub use tokio_rustls::rustls;
 pub use writer::BodyWriter;
+
+/// Locks. A panic under one of our locks leaves what it guards as it should be.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,5 +1,6 @@
 //! What a request has of its connection: where it comes from, and its context.
 
+use crate::lock;
 use gosched::context::{CancelContext, Context};
 use gosched::go_async;
 use gosched::net::TcpStream;
@@ -113,7 +114,7 @@ impl Slot {
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.state)
     }
 
     /// For the next request, by whoever has the only reference.

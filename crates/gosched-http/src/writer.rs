@@ -1,5 +1,6 @@
 //! Writing a body while it is sent.
 
+use crate::lock;
 use bytes::{Bytes, BytesMut};
 use futures_core::Stream;
 use gosched::chan::{IntoStream, Sender, bounded};
@@ -7,7 +8,7 @@ use http::HeaderMap;
 use std::fmt;
 use std::io::{self, Write};
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, ready};
 
 /// How many pieces wait to be sent before writing waits.
@@ -128,7 +129,7 @@ impl BodyWriter {
     /// The first to say how it ends is right.
     fn end(&mut self, how: io::Result<()>) {
         let Some(tx) = self.tx.take() else { return };
-        *self.end.lock().unwrap_or_else(PoisonError::into_inner) = Some(how);
+        *lock(&self.end) = Some(how);
         drop(tx);
     }
 }
@@ -193,7 +194,7 @@ impl Parts {
             return Poll::Ready(Some(Ok(part)));
         }
         // The error is told once; after that it is at its end.
-        let end = self.end.lock().unwrap_or_else(PoisonError::into_inner).replace(Ok(()));
+        let end = lock(&self.end).replace(Ok(()));
         Poll::Ready(match end {
             Some(Ok(())) => None,
             Some(Err(error)) => Some(Err(error)),

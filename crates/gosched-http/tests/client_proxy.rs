@@ -3,7 +3,7 @@
 
 mod common;
 
-use common::{Raw, bounded, child, everywhere, is_child, ms, next_head, raw, read_all, serve};
+use common::{Raw, URL, bounded, child, everywhere, ms, next_head, raw, read_all, serve};
 use gosched::context::background;
 use gosched_http::{Client, Error, Proxy, Request, Response};
 use std::io::Write;
@@ -85,19 +85,10 @@ fn a_proxy_that_is_not_there_is_named() {
     });
 }
 
-const URL: &str = "GOSCHED_HTTP_URL";
-
 /// What the tests below have a process of its own do: ask for what the variable says, and tell what has come.
 #[test]
 fn ask() {
-    if !is_child() {
-        return;
-    }
-    let url = std::env::var(URL).unwrap();
-    gosched::run(move || match gosched_http::get(&background(), &url) {
-        Ok(mut response) => println!("[{}]", response.body_mut().text(1000).unwrap().trim_end()),
-        Err(error) => println!("[{error}]"),
-    });
+    common::ask();
 }
 
 #[test]

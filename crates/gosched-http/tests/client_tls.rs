@@ -5,8 +5,7 @@
 mod common;
 
 use common::{
-    Raw, Served, bounded, child, eventually, everywhere, is_child, ms, raw, read_all, read_head, serve,
-    serve_with,
+    Raw, Served, URL, bounded, child, eventually, everywhere, ms, raw, read_all, read_head, serve, serve_with,
 };
 use gosched::context::background;
 use gosched::debug::leak::Guard;
@@ -303,19 +302,10 @@ async fn relay(acceptor: TlsAcceptor, stream: TcpStream) -> std::io::Result<()> 
     copy_bidirectional(&mut near, &mut far).await.map(drop)
 }
 
-const URL: &str = "GOSCHED_HTTP_URL";
-
 /// What the test below has a process of its own do: ask, with the system's trust alone.
 #[test]
 fn ask() {
-    if !is_child() {
-        return;
-    }
-    let url = std::env::var(URL).unwrap();
-    gosched::run(move || match gosched_http::get(&background(), &url) {
-        Ok(mut response) => println!("[{}]", response.body_mut().text(1000).unwrap()),
-        Err(error) => println!("[{error}]"),
-    });
+    common::ask();
 }
 
 #[test]

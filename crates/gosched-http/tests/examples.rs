@@ -1,6 +1,8 @@
 //! The examples as their users meet them: built, run, their output read, and interrupted.
 
 mod common;
+#[path = "../../gosched/tests/common/example.rs"]
+mod example;
 
 use common::{LONG, eventually};
 use gosched::net::TcpStream;
@@ -20,17 +22,7 @@ fn build_example(name: &str) -> PathBuf {
         ("tls", cfg!(feature = "tls")),
     ];
     let features: Vec<&str> = all.into_iter().filter(|(_, on)| *on).map(|(name, _)| name).collect();
-    let built = Command::new(env!("CARGO"))
-        .args(["build", "--quiet", "--example", name, "--message-format", "json-render-diagnostics"])
-        .args(["--features", &features.join(",")])
-        .current_dir(env!("CARGO_MANIFEST_DIR"))
-        .stderr(Stdio::inherit())
-        .output()
-        .expect("cargo runs");
-    assert!(built.status.success(), "the example {name} does not build");
-    let messages = String::from_utf8(built.stdout).expect("cargo speaks UTF-8");
-    let executable = messages.split("\"executable\":\"").nth(1).and_then(|rest| rest.split('"').next());
-    PathBuf::from(executable.expect("cargo names what it built"))
+    example::build(name, &features)
 }
 
 /// The program, built when the first test asks for it.

@@ -2,21 +2,11 @@
 
 mod common;
 
-use common::{Served, eventually, everywhere, ms, serve, serve_with};
+use common::{Served, eventually, everywhere, have_curl, ms, serve, serve_with};
 use gosched::chan;
 use gosched_http::{Body, ClientGone, Request, Router, Server};
 use std::io::Write;
 use std::process::{Child, Command, Output, Stdio};
-
-/// Whether curl is there and speaks HTTP/2.
-fn have_curl() -> bool {
-    let version = Command::new("curl").arg("--version").output();
-    let able = version.is_ok_and(|output| String::from_utf8_lossy(&output.stdout).contains("HTTP2"));
-    if !able {
-        eprintln!("skipped: no curl that speaks HTTP/2");
-    }
-    able
-}
 
 fn spawn(served: &Served, args: &[&str], paths: &[&str]) -> Child {
     let urls = paths.iter().map(|path| format!("http://{}{path}", served.addr));

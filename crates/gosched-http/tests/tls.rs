@@ -2,7 +2,7 @@
 
 mod common;
 
-use common::{Served, eventually, everywhere, get, get_last, ms, serve_with};
+use common::{Served, eventually, everywhere, get, get_last, have_curl, ms, serve_with};
 use gosched::chan;
 use gosched_http::rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
 use gosched_http::rustls::{
@@ -106,16 +106,6 @@ fn handshakes_that_do_not_come_or_are_none_are_given_up() {
         assert!(answer.ends_with("hello"), "{answer}");
         served.end();
     });
-}
-
-/// Whether curl is there and speaks HTTP/2.
-fn have_curl() -> bool {
-    let version = Command::new("curl").arg("--version").output();
-    let able = version.is_ok_and(|output| String::from_utf8_lossy(&output.stdout).contains("HTTP2"));
-    if !able {
-        eprintln!("skipped: no curl that speaks HTTP/2");
-    }
-    able
 }
 
 fn curl(served: &Served, args: &[&str], paths: &[&str]) -> String {

@@ -29,12 +29,19 @@ pub struct ClientBuilder {
     limits: Limits,
     dialer: Dialer,
     proxies: Option<Proxy>,
-    timeout: Option<Duration>,
-    header_timeout: Option<Duration>,
-    continue_timeout: Option<Duration>,
-    redirects: usize,
+    settings: Settings,
+}
+
+/// What is set for each exchange.
+#[derive(Debug)]
+pub(super) struct Settings {
+    /// For the whole of it.
+    pub(super) timeout: Option<Duration>,
+    pub(super) header_timeout: Option<Duration>,
+    pub(super) continue_timeout: Option<Duration>,
+    pub(super) redirects: usize,
     #[cfg(feature = "compression")]
-    decompress: bool,
+    pub(super) decompress: bool,
 }
 
 impl Default for ClientBuilder {
@@ -53,12 +60,14 @@ impl Default for ClientBuilder {
                 tls: None,
             },
             proxies: None,
-            timeout: None,
-            header_timeout: None,
-            continue_timeout: Some(Duration::from_secs(1)),
-            redirects: MOST_REDIRECTS,
-            #[cfg(feature = "compression")]
-            decompress: true,
+            settings: Settings {
+                timeout: None,
+                header_timeout: None,
+                continue_timeout: Some(Duration::from_secs(1)),
+                redirects: MOST_REDIRECTS,
+                #[cfg(feature = "compression")]
+                decompress: true,
+            },
         }
     }
 }
@@ -68,7 +77,7 @@ impl ClientBuilder {
     ///
     /// In Go: `Client.Timeout`.
     pub fn timeout(mut self, limit: impl Into<Option<Duration>>) -> Self {
-        self.timeout = limit.into();
+        self.settings.timeout = limit.into();
         self
     }
 
@@ -128,7 +137,7 @@ impl ClientBuilder {
     /// In Go: `!DisableCompression`.
     #[cfg(feature = "compression")]
     pub fn decompress(mut self, decompress: bool) -> Self {
-        self.decompress = decompress;
+        self.settings.decompress = decompress;
         self
     }
 
@@ -137,7 +146,7 @@ impl ClientBuilder {
     ///
     /// In Go: `ExpectContinueTimeout`.
     pub fn expect_continue_timeout(mut self, limit: impl Into<Option<Duration>>) -> Self {
-        self.continue_timeout = limit.into();
+        self.settings.continue_timeout = limit.into();
         self
     }
 
@@ -145,7 +154,7 @@ impl ClientBuilder {
     ///
     /// In Go: `ResponseHeaderTimeout`.
     pub fn response_header_timeout(mut self, limit: impl Into<Option<Duration>>) -> Self {
-        self.header_timeout = limit.into();
+        self.settings.header_timeout = limit.into();
         self
     }
 
@@ -187,7 +196,7 @@ impl ClientBuilder {
     ///
     /// In Go: `CheckRedirect`.
     pub fn redirects(mut self, count: usize) -> Self {
-        self.redirects = count;
+        self.settings.redirects = count;
         self
     }
 
@@ -198,12 +207,7 @@ impl ClientBuilder {
             inner: Arc::new(Inner {
                 pool,
                 proxies: self.proxies.unwrap_or_else(Proxy::from_env),
-                timeout: self.timeout,
-                header_timeout: self.header_timeout,
-                continue_timeout: self.continue_timeout,
-                redirects: self.redirects,
-                #[cfg(feature = "compression")]
-                decompress: self.decompress,
+                settings: self.settings,
             }),
         }
     }

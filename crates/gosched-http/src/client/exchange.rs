@@ -8,6 +8,7 @@ use super::pool::Lease;
 use super::proxy::credentials;
 use super::redirect;
 use crate::body::{Body, Exchange, Reader};
+use crate::lock;
 use crate::response::Response;
 use gosched::chan::Receiver;
 use gosched::context::Context;
@@ -18,7 +19,7 @@ use hyper::body::Incoming;
 use std::convert::Infallible;
 use std::future::{Future, poll_fn};
 use std::pin::pin;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::task::Poll;
 use std::time::Duration;
 
@@ -50,7 +51,7 @@ pub(super) fn send(
         };
         let (mut response, lease) = round_trip(client, &ctx, &parts, body).map_err(about)?;
         let next = redirect::method(response.status(), &parts.method)
-            .filter(|_| client.redirects > 0)
+            .filter(|_| client.settings.redirects > 0)
             .zip(redirect::target(&parts.uri, response.headers()));
         let next = match next {
             // The body went with the request, and must go with the next.
@@ -62,7 +63,7 @@ pub(super) fn send(
             response.body_mut().of_client(Exchange { ctx }, reader);
             return Ok(response);
         };
-        if followed == client.redirects {
+        if followed == client.settings.redirects {
             return Err(about(Error::redirects(followed)));
         }
         followed += 1;
@@ -106,7 +107,7 @@ fn round_trip(
         }
         let Some(conn) = lease.conn() else { return Err(Error::closed()) };
         let answer = conn.try_send_request(prepared.request);
-        let answer = ctx.wait(in_time(answer, client.header_timeout, prepared.sent.take()))?;
+        let answer = ctx.wait(in_time(answer, client.settings.header_timeout, prepared.sent.take()))?;
         let answer = answer.ok_or_else(|| Error::timeout(format!("waiting for the response of {to}")))?;
         let mut failed = match answer {
             Ok(response) => {
@@ -167,12 +168,12 @@ fn prepare(client: &Inner, parts: &Parts, to: &Target, body: Body) -> Result<Pre
         headers.insert(header::PROXY_AUTHORIZATION, auth);
     }
     #[cfg(feature = "compression")]
-    let decompress = client.decompress && crate::decode::Coding::ask(&parts.method, headers);
+    let decompress = client.settings.decompress && crate::decode::Coding::ask(&parts.method, headers);
     #[cfg(not(feature = "compression"))]
     let decompress = false;
-    let waits = client.continue_timeout.is_none_or(|limit| !limit.is_zero());
-    let held = (waits && expects(&request)).then(|| hold(&mut request, client.continue_timeout));
-    let sent = client.header_timeout.map(|_| request.body_mut().watch());
+    let waits = client.settings.continue_timeout.is_none_or(|limit| !limit.is_zero());
+    let held = (waits && expects(&request)).then(|| hold(&mut request, client.settings.continue_timeout));
+    let sent = client.settings.header_timeout.map(|_| request.body_mut().watch());
     Ok(Prepared { request, sent, held, decompress })
 }
 
@@ -222,7 +223,7 @@ struct Kept(Mutex<Option<Lease>>);
 
 impl Reader for Kept {
     fn has_read(&self) {
-        let lease = self.0.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let lease = lock(&self.0).take();
         if let Some(lease) = lease {
             lease.give_back();
         }

@@ -15,6 +15,7 @@ mod stream;
 mod tls;
 
 pub use builder::ClientBuilder;
+use builder::Settings;
 pub use error::Error;
 pub use proxy::Proxy;
 pub use request::RequestBuilder;
@@ -26,7 +27,6 @@ use http::Method;
 use pool::Pool;
 use std::fmt;
 use std::sync::{Arc, LazyLock};
-use std::time::Duration;
 
 /// An HTTP/1.1 client that keeps connections. Clones share them.
 ///
@@ -67,13 +67,7 @@ pub struct Client {
 struct Inner {
     pool: Arc<Pool>,
     proxies: Proxy,
-    /// For a whole exchange.
-    timeout: Option<Duration>,
-    header_timeout: Option<Duration>,
-    continue_timeout: Option<Duration>,
-    redirects: usize,
-    #[cfg(feature = "compression")]
-    decompress: bool,
+    settings: Settings,
 }
 
 impl Client {
@@ -133,7 +127,7 @@ impl Client {
     /// In Go: `client.Do(req.WithContext(ctx))`.
     #[track_caller]
     pub fn send(&self, ctx: &Context, request: http::Request<Body>) -> Result<Response, Error> {
-        exchange::send(&self.inner, ctx, request, self.inner.timeout)
+        exchange::send(&self.inner, ctx, request, self.inner.settings.timeout)
     }
 
     /// A request to be filled in and sent.

@@ -1,6 +1,7 @@
 //! A request's body on its way: who waits until it was sent, and what it waits for itself (`Expect: 100-continue`).
 
 use crate::body::Body;
+use crate::lock;
 use bytes::Bytes;
 use futures_core::Stream;
 use gosched::chan::{self, IntoStream, Receiver, Sender};
@@ -11,7 +12,7 @@ use std::convert::Infallible;
 use std::future::Future;
 use std::io;
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -46,7 +47,7 @@ pub(super) struct Held(Arc<Mutex<State>>);
 impl Held {
     /// The answer has come; whether the body was not sent before that, and never will be.
     pub(super) fn answered(&self) -> bool {
-        let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut state = lock(&self.0);
         if *state == State::Shut {
             *state = State::Refused;
         }
@@ -96,7 +97,7 @@ impl Gate {
         if !told && !late {
             return Poll::Pending;
         }
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut state = lock(&self.state);
         if *state == State::Refused {
             return Poll::Pending;
         }

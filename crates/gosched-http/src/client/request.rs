@@ -53,7 +53,7 @@ impl<'a> RequestBuilder<'a> {
             Err(_) if url.contains('@') => Err(Error::request("the address is none")),
             Err(error) => Err(Error::request(format!("{url:?} is no address")).because(error)),
         };
-        Self { client, request, timeout: client.inner.timeout }
+        Self { client, request, timeout: client.inner.settings.timeout }
     }
 
     fn and(mut self, change: impl FnOnce(&mut http::Request<Body>) -> Result<(), Error>) -> Self {

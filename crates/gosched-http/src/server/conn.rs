@@ -6,12 +6,13 @@
 use super::config::{Config, ConnState};
 use super::shared::Shared;
 use crate::body::Reader;
+use crate::lock;
 use crate::slot::ConnInfo;
 use gosched::time::now;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::task::Waker;
 use std::time::Instant;
 
@@ -72,7 +73,7 @@ impl Conn {
     }
 
     fn times(&self) -> std::sync::MutexGuard<'_, Times> {
-        self.times.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.times)
     }
 
     // ---- reading and writing ----------------------------------------------------------------
@@ -187,7 +188,7 @@ impl Conn {
         }
         // Cloned and dropped without the lock.
         let fresh = waker.clone();
-        let mut place = self.waker.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut place = lock(&self.waker);
         let old = place.replace(fresh);
         self.registered.store(true, Ordering::Release);
         drop(place);
@@ -196,7 +197,7 @@ impl Conn {
 
     /// Lets the connection's goroutine look at the server's state.
     pub(super) fn wake(&self) {
-        let mut place = self.waker.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut place = lock(&self.waker);
         let waker = place.take();
         self.registered.store(false, Ordering::Release);
         drop(place);

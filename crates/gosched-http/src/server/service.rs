@@ -12,7 +12,7 @@
 //! client go.
 
 use super::conn::Conn;
-use crate::body::{Body, Limits, Reading};
+use crate::body::{Body, Limits, Reading, longer};
 use crate::handler::Aborted;
 use crate::request::Request;
 use crate::response::{IntoResponse, Response};
@@ -264,15 +264,10 @@ impl HttpBody for Outgoing {
     }
 
     fn size_hint(&self) -> SizeHint {
-        let mut hint = self.body.size_hint();
-        if let Some(Ok(first)) = self.first.as_deref() {
-            let taken = first.data_ref().map_or(0, |data| data.len() as u64);
-            // The upper bound first: the lower one may not exceed it.
-            if let Some(upper) = hint.upper() {
-                hint.set_upper(upper + taken);
-            }
-            hint.set_lower(hint.lower() + taken);
-        }
-        hint
+        let taken = match self.first.as_deref() {
+            Some(Ok(first)) => first.data_ref().map_or(0, Bytes::len),
+            _ => 0,
+        };
+        longer(self.body.size_hint(), taken)
     }
 }

@@ -3,13 +3,14 @@
 use super::config::Config;
 use super::conn::Conn;
 use crate::handler::Handler;
+use crate::lock;
 use gosched::chan::{Receiver, Sender, bounded};
 use gosched::net::TcpListener;
 use gosched::sync::Semaphore;
 use std::collections::HashMap;
 use std::convert::Infallible;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 
 pub(super) struct Shared {
     pub(super) config: Config,
@@ -62,7 +63,7 @@ impl Shared {
     }
 
     fn lists(&self) -> MutexGuard<'_, Lists> {
-        self.lists.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.lists)
     }
 
     pub(super) fn is_ending(&self) -> bool {

@@ -148,6 +148,31 @@ pub fn child(test: &str, vars: &[(&str, &str)]) -> String {
     text
 }
 
+/// Whether curl is there and speaks HTTP/2.
+pub fn have_curl() -> bool {
+    let version = std::process::Command::new("curl").arg("--version").output();
+    let able = version.is_ok_and(|output| String::from_utf8_lossy(&output.stdout).contains("HTTP2"));
+    if !able {
+        eprintln!("skipped: no curl that speaks HTTP/2");
+    }
+    able
+}
+
+/// Names what [`ask`] asks for.
+pub const URL: &str = "GOSCHED_HTTP_URL";
+
+/// What tests have a process of its own do: ask for what the variable says, and tell what has come.
+pub fn ask() {
+    if !is_child() {
+        return;
+    }
+    let url = std::env::var(URL).unwrap();
+    gosched::run(move || match gosched_http::get(&background(), &url) {
+        Ok(mut response) => println!("[{}]", response.body_mut().text(1000).unwrap().trim_end()),
+        Err(error) => println!("[{error}]"),
+    });
+}
+
 const CHILD: &str = "GOSCHED_HTTP_CHILD";
 
 /// Whether this process was started by [`child`].

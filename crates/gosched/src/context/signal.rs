@@ -133,15 +133,17 @@ const NONE: [i32; 0] = [];
 
 /// Whether somebody waits for a signal: for a context that one would end.
 fn is_awaited() -> bool {
-    let cores: Vec<Arc<Core>> =
-        lock(&HUB).listeners.iter().filter_map(|listener| listener.core.upgrade()).collect();
-    cores.iter().any(|core| core.is_awaited())
+    listening().iter().any(|core| core.is_awaited())
+}
+
+/// The contexts that a signal would end.
+fn listening() -> Vec<Arc<Core>> {
+    lock(&HUB).listeners.iter().filter_map(|listener| listener.core.upgrade()).collect()
 }
 
 /// A signal has come: ends whoever listens.
 fn arrived(signal: i32) {
-    let cores: Vec<Arc<Core>> =
-        lock(&HUB).listeners.iter().filter_map(|listener| listener.core.upgrade()).collect();
+    let cores = listening();
     let reason = Reason::caused_by(SignalReceived(signal));
     // This thread is harmless in all else that it does.
     census::begin_deliveries(1);

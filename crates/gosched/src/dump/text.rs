@@ -63,9 +63,11 @@ fn shown(stack: Option<&Stack>, waits_at: Option<&'static Location<'static>>) ->
     (!backtrace.library_only || waits_at.is_none()).then_some(backtrace)
 }
 
-/// Whether the innermost call says in which line of the program it is.
-fn tells_where(backtrace: &Backtrace) -> bool {
-    backtrace.frames().next().is_some_and(|frame| frame.line.is_some())
+/// Where it waits, unless the innermost call that is shown says in which line of the program that is.
+fn untold(waits_at: Option<&'static Location<'static>>, shown: Option<&Backtrace>) -> Option<Place> {
+    let told =
+        shown.and_then(|backtrace| backtrace.frames().next()).is_some_and(|frame| frame.line.is_some());
+    waits_at.filter(|_| !told).map(Place)
 }
 
 /// A function as far as it is known.
@@ -107,16 +109,24 @@ impl fmt::Display for Frame {
 /// The lines of a dump, each with its end.
 impl fmt::Display for Backtrace {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.innermost.iter().try_for_each(|frame| write!(f, "{frame}"))?;
-        if self.elided > 0 {
-            writeln!(f, "...{} frames elided...", self.elided)?;
-        }
-        self.outermost.iter().try_for_each(|frame| write!(f, "{frame}"))?;
-        if self.cut {
-            writeln!(f, "...additional frames elided...")?;
-        }
-        Ok(())
+        lines(self, f, "", |f, frame| write!(f, "{frame}"))
     }
+}
+
+/// All calls in some form, and what was left out; `before` stands at the begin of those lines.
+fn lines(
+    backtrace: &Backtrace,
+    f: &mut fmt::Formatter<'_>,
+    before: &str,
+    call: impl Fn(&mut fmt::Formatter<'_>, &Frame) -> fmt::Result,
+) -> fmt::Result {
+    let Backtrace { innermost, elided, outermost, cut, .. } = backtrace;
+    innermost.iter().try_for_each(|frame| call(f, frame))?;
+    if *elided > 0 {
+        writeln!(f, "{before}...{elided} frames elided...")?;
+    }
+    outermost.iter().try_for_each(|frame| call(f, frame))?;
+    if *cut { writeln!(f, "{before}...additional frames elided...") } else { Ok(()) }
 }
 
 /// The lines of a dump, each with its end.
@@ -131,17 +141,10 @@ struct Profile<'a>(&'a Backtrace);
 
 impl fmt::Display for Profile<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Backtrace { innermost, elided, outermost, cut, .. } = self.0;
-        let line = |f: &mut fmt::Formatter<'_>, frame: &Frame| {
+        lines(self.0, f, "#\t", |f, frame| {
             let offset = frame.offset.map(|offset| format!("+{offset:#x}")).unwrap_or_default();
             writeln!(f, "#\t{:#x}\t{}{offset}\t{}", frame.address, Function(frame), Line(frame))
-        };
-        innermost.iter().try_for_each(|frame| line(f, frame))?;
-        if *elided > 0 {
-            writeln!(f, "#\t...{elided} frames elided...")?;
-        }
-        outermost.iter().try_for_each(|frame| line(f, frame))?;
-        if *cut { writeln!(f, "#\t...additional frames elided...") } else { Ok(()) }
+        })
     }
 }
 
@@ -166,9 +169,8 @@ impl fmt::Display for GoroutineInfo {
             }
             None => {}
         }
-        if let Some(at) = self.waits_at.filter(|_| backtrace.is_none_or(|backtrace| !tells_where(&backtrace)))
-        {
-            writeln!(f, "waits at\n\t{}", Place(at))?;
+        if let Some(place) = untold(self.waits_at, backtrace.as_deref()) {
+            writeln!(f, "waits at\n\t{place}")?;
         }
         let place = Place(self.created_at);
         match (self.is_main, self.parent) {
@@ -187,9 +189,8 @@ impl fmt::Display for GoroutineGroup {
         if let Some(backtrace) = &backtrace {
             write!(f, "{}", Profile(backtrace))?;
         }
-        if let Some(at) = self.waits_at.filter(|_| backtrace.is_none_or(|backtrace| !tells_where(&backtrace)))
-        {
-            writeln!(f, "#\twaits at\t{}", Place(at))?;
+        if let Some(place) = untold(self.waits_at, backtrace.as_deref()) {
+            writeln!(f, "#\twaits at\t{place}")?;
         }
         writeln!(f, "#\tcreated by {}\t{}", creator(self.stackful), Place(self.created_at))?;
         writeln!(f, "#\tfor example\tgoroutine {}", self.example)

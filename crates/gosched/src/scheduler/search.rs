@@ -362,9 +362,8 @@ impl Worker {
                 reactor.stand_up();
             }
             self.remote().in_poll.store(false, Ordering::SeqCst);
-            let any = !ready.is_empty();
             self.ready.set(ready);
-            if any {
+            if self.has_ready() {
                 return;
             }
         }

@@ -272,20 +272,17 @@ impl Worker {
         let remotes = &self.shared.remotes;
         let tick = |index: usize| remotes[index].tick.load(Ordering::Relaxed);
         let (victim, before, since) = self.watched.get();
-        let mut left = None;
-        if tick(victim) == before {
-            let remote = &remotes[victim];
-            left = remote.batch.take();
-            if left.is_none() && (remote.ring.len() > 0 || remote.slot_is_full()) {
-                let now = to_nanos(real_now());
-                if !remote.is_on_duty() || (since > 0 && now.saturating_sub(since) >= STUCK) {
-                    left = self.take_rest(remote);
-                } else {
-                    let since = if since == 0 { now } else { since };
-                    self.watched.set((victim, before, since));
-                    return None;
-                }
+        let remote = &remotes[victim];
+        let stands = tick(victim) == before;
+        let mut left = if stands { remote.batch.take() } else { None };
+        if stands && left.is_none() && (remote.ring.len() > 0 || remote.slot_is_full()) {
+            let now = to_nanos(real_now());
+            let since = if since == 0 { now } else { since };
+            if remote.is_on_duty() && now.saturating_sub(since) < STUCK {
+                self.watched.set((victim, before, since));
+                return None;
             }
+            left = self.take_rest(remote);
         }
         let mut next = (victim + 1) % remotes.len();
         if next == self.index {

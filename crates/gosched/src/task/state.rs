@@ -325,30 +325,34 @@ mod loom_tests {
     use loom::sync::Arc;
     use loom::sync::atomic::{AtomicBool, AtomicUsize, Ordering::*};
 
-    /// A task that waits for a flag which wakers raise with relaxed stores: no wake is lost, and the task is
-    /// queued exactly as often as it is taken up.
-    #[test]
-    fn loom_no_wake_is_lost_and_none_counts_twice() {
-        loom::model(|| {
+    /// Two wakers raise a flag each, with relaxed stores, and queue the task as `queue` says; the worker runs it until it
+    /// has seen both. At each run it is asserted whether the task was `begun` as a marked one, which is told whether it
+    /// was taken from the queue.
+    fn two_wakers(begins_parked: bool, queue: fn(&State), is_right: fn(begun: bool, taken: bool) -> bool) {
+        loom::model(move || {
             let state = Arc::new(State::closed());
             let news = Arc::new([AtomicBool::new(false), AtomicBool::new(false)]);
             let queued = Arc::new(AtomicUsize::new(0));
             state.open();
+            if begins_parked {
+                assert_eq!(state.park(), Parked::Idle);
+            }
             let wakers: Vec<_> = (0..2)
                 .map(|i| {
                     let (state, news, queued) = (state.clone(), news.clone(), queued.clone());
                     loom::thread::spawn(move || {
                         news[i].store(true, Relaxed);
                         if state.wake() == Woken::Schedule {
+                            queue(&state);
                             queued.fetch_add(1, AcqRel);
                         }
                     })
                 })
                 .collect();
-            // The worker: runs the task until it has seen both pieces of news.
-            let mut owned = true;
+            let mut owned = !begins_parked;
             loop {
-                if !owned {
+                let taken = !owned;
+                if taken {
                     // Parked: only a queue entry gives the task back.
                     if queued.load(Acquire) == 0 {
                         loom::thread::yield_now();
@@ -356,7 +360,7 @@ mod loom_tests {
                     }
                     queued.fetch_sub(1, AcqRel);
                 }
-                state.begin();
+                assert!(is_right(state.begin(), taken));
                 if news[0].load(Relaxed) && news[1].load(Relaxed) {
                     break;
                 }
@@ -370,50 +374,18 @@ mod loom_tests {
         });
     }
 
+    /// A task that waits for flags which wakers raise: no wake is lost, and the task is queued exactly as often as it is
+    /// taken up.
+    #[test]
+    fn loom_no_wake_is_lost_and_none_counts_twice() {
+        two_wakers(false, |_| {}, |begun, _| !begun);
+    }
+
     /// Whoever queues the task marks it, while another waker comes: the mark is found once for each time that it was
     /// queued, and no wake is lost to it.
     #[test]
     fn loom_a_mark_is_found_and_loses_no_wake() {
-        loom::model(|| {
-            let state = Arc::new(State::closed());
-            let news = Arc::new([AtomicBool::new(false), AtomicBool::new(false)]);
-            let queued = Arc::new(AtomicUsize::new(0));
-            state.open();
-            assert_eq!(state.park(), Parked::Idle);
-            let wakers: Vec<_> = (0..2)
-                .map(|i| {
-                    let (state, news, queued) = (state.clone(), news.clone(), queued.clone());
-                    loom::thread::spawn(move || {
-                        news[i].store(true, Relaxed);
-                        if state.wake() == Woken::Schedule {
-                            state.set_timed();
-                            queued.fetch_add(1, AcqRel);
-                        }
-                    })
-                })
-                .collect();
-            let mut owned = false;
-            loop {
-                let taken = !owned;
-                if taken {
-                    if queued.load(Acquire) == 0 {
-                        loom::thread::yield_now();
-                        continue;
-                    }
-                    queued.fetch_sub(1, AcqRel);
-                }
-                assert_eq!(state.begin(), taken, "marked when it was queued, and only then");
-                if news[0].load(Relaxed) && news[1].load(Relaxed) {
-                    break;
-                }
-                owned = state.park() == Parked::Notified;
-            }
-            state.close();
-            for waker in wakers {
-                waker.join().unwrap();
-            }
-            assert_eq!(queued.load(Acquire), 0);
-        });
+        two_wakers(true, State::set_timed, |begun, taken| begun == taken);
     }
 
     /// What a dump looks at: id and stack of a task, as one cell that loom watches.

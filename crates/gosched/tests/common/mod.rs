@@ -9,6 +9,8 @@ pub(crate) mod own_stack;
 pub(crate) mod values;
 pub(crate) mod wakers;
 
+mod example;
+
 use gosched::chan::TryRecvError;
 use gosched::{JoinHandle, Runtime};
 use std::any::Any;
@@ -309,16 +311,7 @@ impl Child {
 
 /// Builds an example, or finds it built.
 pub(crate) fn build_example(name: &str) -> PathBuf {
-    let built = Command::new(env!("CARGO"))
-        .args(["build", "--quiet", "--example", name, "--message-format", "json-render-diagnostics"])
-        .current_dir(env!("CARGO_MANIFEST_DIR"))
-        .stderr(Stdio::inherit())
-        .output()
-        .expect("cargo runs");
-    assert!(built.status.success(), "the example {name} does not build");
-    let messages = String::from_utf8(built.stdout).expect("cargo speaks UTF-8");
-    let executable = messages.split("\"executable\":\"").nth(1).and_then(|rest| rest.split('"').next());
-    PathBuf::from(executable.expect("cargo names what it built"))
+    example::build(name, &[])
 }
 
 /// What a child wrote to standard error.

@@ -11,6 +11,7 @@ pub(super) use lease::Lease;
 
 use super::dial::{Dialer, Target};
 use super::error::Error;
+use crate::lock;
 use gosched::chan::{self, Sender};
 use gosched::context::Context;
 use gosched::goroutine;
@@ -89,7 +90,7 @@ impl Pool {
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.state)
     }
 
     /// A connection, idle or new; and whether it was used before.
