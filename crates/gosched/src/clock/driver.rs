@@ -62,7 +62,7 @@ impl Driver {
     ///
     /// When the thread cannot be started; the timer is then not set.
     pub(crate) fn insert(&'static self, at: Instant, waker: Waker) -> io::Result<TimerKey> {
-        let (key, first) = self.timers.insert(at, waker);
+        let (key, first) = self.timers.insert(real_now(), at, waker);
         if (first || !self.running())
             && let Err(error) = self.nudge()
         {

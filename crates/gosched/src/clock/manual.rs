@@ -95,7 +95,7 @@ impl Manual {
 
     /// When the earliest timer is due.
     pub(crate) fn next(&self) -> Option<Instant> {
-        self.timers.next()
+        self.timers.earliest()
     }
 
     /// How many timers wait.
@@ -106,7 +106,7 @@ impl Manual {
     /// Wakes `waker` at `at`, unless it is cancelled before. The caller then calls [`Manual::fire`], as that time may
     /// have come meanwhile.
     pub(crate) fn insert(&self, at: Instant, waker: Waker) -> TimerKey {
-        self.timers.insert(at, waker).0
+        self.timers.insert(self.now(), at, waker).0
     }
 
     /// As [`Timers::update`]: false if the timer has expired or was cancelled before.

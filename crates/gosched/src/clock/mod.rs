@@ -1,18 +1,16 @@
 //! Timers: a store of (instant, waker) pairs, and a thread that serves those without a worker.
 //!
-//! [`Timers`] is a 4-ary heap behind a short lock (in [`heap`]). A hierarchical wheel was weighed and left:
-//! it inserts in constant time, but must round deadlines to its ticks or sort them again at the lowest
-//! level, needs a search for "when is the next one", which every worker asks before it sleeps, and costs as
-//! much in practice: nearly all timers are cancelled timeouts whose deadlines grow with time, which a heap
-//! inserts and removes at its end.
+//! [`Timers`] is a [`store`] behind a short lock: what is due soon roughly sorted in a [`ring`], what is due later in a
+//! [`heap`]. Deadlines are exact; only the question "when is the next one", which every worker asks before it sleeps, may
+//! be answered with a time half a millisecond too early, after timers have been cancelled.
 //!
 //! # Who may do what
 //!
 //! - Wakers are cloned, woken and dropped outside the lock only: they are user code.
-//! - The heap grows outside the lock: [`Timers::insert`] allocates a larger one, then moves the timers.
-//! - `earliest` is written under the lock and read without. It and the question "has the earliest become
-//!   earlier" are what a sleeper needs: whoever inserts stores `earliest` and then looks whether somebody
-//!   sleeps; whoever goes to sleep says so and then reads `earliest`. Both accesses here are sequentially
+//! - The store grows outside the lock: [`Timers::insert`] allocates a larger one, then moves the timers.
+//! - `next` is written under the lock and read without. It and the question "has the earliest become
+//!   earlier" are what a sleeper needs: whoever inserts stores `next` and then looks whether somebody
+//!   sleeps; whoever goes to sleep says so and then reads `next`. Both accesses here are sequentially
 //!   consistent, so that with sequentially consistent accesses to the sleeper's own word at least one of
 //!   the two sees the other.
 
@@ -21,20 +19,26 @@ pub(crate) mod coarse;
 pub(crate) mod driver;
 mod heap;
 pub(crate) mod manual;
+mod ring;
+#[cfg(not(loom))]
+mod shards;
+mod store;
 
 use crate::sys::global::OnceLock;
 use crate::sys::lock::{Spin, SpinGuard};
 use crate::sys::prim::{AtomicU64, Ordering};
 use crate::sys::threads::discard_payload;
-use heap::{Heap, Room};
 use manual::Manual;
 use std::mem;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::task::Waker;
 use std::time::{Duration, Instant};
+use store::{Room, Store};
 
-pub(crate) use heap::TimerKey;
+#[cfg(not(loom))]
+pub(crate) use shards::Shards;
+pub(crate) use store::TimerKey;
 
 /// The time, as everything that a user can wait for reads it: the machine's, or on threads that have one the clock
 /// that is moved by hand ([`manual`]).
@@ -87,48 +91,48 @@ const BATCH: usize = 32;
 /// A store of timers, shared by those who insert and the one who waits for the earliest.
 #[derive(Debug)]
 pub(crate) struct Timers {
-    /// The earliest deadline as [`to_nanos`] gives it, or [`NEVER`].
-    earliest: AtomicU64,
-    heap: Spin<Heap>,
+    /// What no deadline is before, as [`to_nanos`] gives it, or [`NEVER`].
+    next: AtomicU64,
+    store: Spin<Store>,
 }
 
 impl Timers {
     /// An empty store, which owns no memory.
     pub(crate) fn new() -> Self {
-        Self { earliest: AtomicU64::new(NEVER), heap: Spin::new(Heap::new()) }
+        Self { next: AtomicU64::new(NEVER), store: Spin::new(Store::new()) }
     }
 
-    /// Adds a timer. The second value tells whether it is earlier than all others, so that a sleeper who
+    /// Adds a timer; it is about `now`. The second value tells whether it is earlier than all others, so that a sleeper who
     /// waits for the earliest must be woken. An instant of the past is due at once, one too far away to
     /// count never comes.
-    pub(crate) fn insert(&self, at: Instant, waker: Waker) -> (TimerKey, bool) {
+    pub(crate) fn insert(&self, now: Instant, at: Instant, waker: Waker) -> (TimerKey, bool) {
         let at = to_nanos(at);
         let mut room: Option<Room> = None;
-        let mut heap = self.heap.lock();
-        while heap.is_full() {
-            let capacity = heap.next_capacity();
+        let mut store = self.store.lock();
+        while store.is_full() {
+            let capacity = store.next_capacity();
             match room.take().filter(|room| room.capacity() >= capacity) {
                 // What comes back is the old memory, which must not be freed under the lock either.
-                Some(larger) => room = Some(heap.move_to(larger)),
+                Some(larger) => room = Some(store.move_to(larger)),
                 None => {
-                    drop(heap);
+                    drop(store);
                     room = Some(Room::with_capacity(capacity));
-                    heap = self.heap.lock();
+                    store = self.store.lock();
                 }
             }
         }
-        let key = heap.insert(at, waker);
-        let first = self.publish(&heap);
-        drop(heap);
+        let key = store.insert(to_nanos(now), at, waker);
+        let first = self.publish(&store);
+        drop(store);
         (key, first)
     }
 
     /// Removes a timer and returns its waker, for the caller to drop. `None` if it has expired or was
     /// cancelled before.
     pub(crate) fn cancel(&self, key: TimerKey) -> Option<Waker> {
-        let mut heap = self.heap.lock();
-        let waker = heap.remove(key)?;
-        self.publish(&heap);
+        let mut store = self.store.lock();
+        let waker = store.remove(key)?;
+        self.publish(&store);
         Some(waker)
     }
 
@@ -138,41 +142,43 @@ impl Timers {
         let at = to_nanos(at);
         let mut fresh: Option<Waker> = None;
         loop {
-            let mut heap = self.heap.lock();
-            let Some(stored) = heap.waker_mut(key) else {
+            let mut store = self.store.lock();
+            let Some(stored) = store.waker_mut(key) else {
                 // The clone, if there is one, must not be dropped under the lock.
-                drop(heap);
+                drop(store);
                 return None;
             };
             if !stored.will_wake(waker) {
                 let Some(fresh) = &mut fresh else {
-                    drop(heap);
+                    drop(store);
                     fresh = Some(waker.clone());
                     continue;
                 };
                 // The old waker leaves in the variable of the new one, and is dropped after the lock.
                 mem::swap(stored, fresh);
             }
-            heap.reposition(key, at);
-            let earlier = self.publish(&heap);
-            drop(heap);
+            store.reposition(key, at);
+            let earlier = self.publish(&store);
+            drop(store);
             return Some(earlier);
         }
     }
 
-    /// When the earliest timer is due. One atomic read.
+    /// When the earliest timer is due. Looks at all of them.
+    pub(crate) fn earliest(&self) -> Option<Instant> {
+        from_nanos(self.store.lock().earliest())
+    }
+
+    /// Until when nothing is due. One atomic read. A look at that time may find nothing due yet, if timers were cancelled.
     #[inline]
     pub(crate) fn next(&self) -> Option<Instant> {
-        match self.next_nanos() {
-            NEVER => None,
-            at => Some(to_instant(at)),
-        }
+        from_nanos(self.next_nanos())
     }
 
     /// The same as [`to_nanos`] counts, or [`NEVER`].
     #[inline]
     pub(crate) fn next_nanos(&self) -> u64 {
-        self.earliest.load(Ordering::SeqCst)
+        self.next.load(Ordering::SeqCst)
     }
 
     /// Takes the wakers of timers that are due at `now`, in the order of their deadlines, and appends them
@@ -181,28 +187,19 @@ impl Timers {
     #[must_use]
     pub(crate) fn expire(&self, now: Instant, out: &mut Vec<Waker>) -> bool {
         let now = to_nanos(now);
-        if self.earliest.load(Ordering::SeqCst) > now {
+        if self.next.load(Ordering::SeqCst) > now {
             return false;
         }
         out.reserve(BATCH);
-        let mut heap = self.heap.lock();
-        for _ in 0..BATCH {
-            match heap.pop_due(now) {
-                Some(waker) => out.push(waker),
-                None => break,
-            }
-        }
-        self.publish(&heap);
-        heap.first() <= now
+        let mut store = self.store.lock();
+        store.pop_due(now, BATCH, |waker| out.push(waker));
+        self.publish(&store);
+        store.first() <= now
     }
 
-    /// Wakes all that is due at `now`, in the order of their deadlines; how many there were. `due` is scratch space,
-    /// empty before and after.
-    pub(crate) fn fire(&self, now: Instant, due: &mut Vec<Waker>) -> usize {
-        let mut count = 0;
-        loop {
-            let more = self.expire(now, due);
-            count += due.len();
+    /// Wakes all that is due at `now`, in the order of their deadlines. `due` is scratch space, empty before and after.
+    pub(crate) fn fire(&self, now: Instant, due: &mut Vec<Waker>) {
+        self.fire_with(now, due, |due| {
             for waker in due.drain(..) {
                 // A foreign waker may panic. Its message is printed; neither the other timers nor the caller
                 // must suffer.
@@ -210,6 +207,21 @@ impl Timers {
                     discard_payload(payload);
                 }
             }
+        });
+    }
+
+    /// The same where the caller knows how to wake: `wake_all` empties what it is given. How many there were.
+    pub(crate) fn fire_with(
+        &self,
+        now: Instant,
+        due: &mut Vec<Waker>,
+        wake_all: impl Fn(&mut Vec<Waker>),
+    ) -> usize {
+        let mut count = 0;
+        loop {
+            let more = self.expire(now, due);
+            count += due.len();
+            wake_all(due);
             if !more {
                 return count;
             }
@@ -218,16 +230,16 @@ impl Timers {
 
     /// How many timers are live.
     pub(crate) fn len(&self) -> usize {
-        self.heap.lock().len()
+        self.store.lock().len()
     }
 
-    /// Makes the heap's first deadline known; true if it has become earlier.
-    fn publish(&self, heap: &SpinGuard<'_, Heap>) -> bool {
-        let first = heap.first();
+    /// Makes the store's first deadline known; true if it has become earlier.
+    fn publish(&self, store: &SpinGuard<'_, Store>) -> bool {
+        let first = store.first();
         // Relaxed: only holders of the lock write it.
-        let before = self.earliest.load(Ordering::Relaxed);
+        let before = self.next.load(Ordering::Relaxed);
         if first != before {
-            self.earliest.store(first, Ordering::SeqCst);
+            self.next.store(first, Ordering::SeqCst);
         }
         first < before
     }
@@ -243,6 +255,10 @@ fn epoch() -> Instant {
 pub(crate) fn to_nanos(at: Instant) -> u64 {
     let since = at.saturating_duration_since(epoch());
     u64::try_from(since.as_nanos()).unwrap_or(LATEST).min(LATEST)
+}
+
+fn from_nanos(at: u64) -> Option<Instant> {
+    (at != NEVER).then(|| to_instant(at))
 }
 
 /// The instant of a number that [`to_nanos`] returned.

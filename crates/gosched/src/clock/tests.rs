@@ -56,13 +56,13 @@ fn an_empty_store_has_nothing_due() {
 #[test]
 fn insert_tells_who_is_the_earliest() {
     let timers = Timers::new();
-    let (_, first) = timers.insert(after(20), counter().1);
+    let (_, first) = timers.insert(epoch(), after(20), counter().1);
     assert!(first);
-    let (_, first) = timers.insert(after(30), counter().1);
+    let (_, first) = timers.insert(epoch(), after(30), counter().1);
     assert!(!first);
-    let (_, first) = timers.insert(after(20), counter().1);
+    let (_, first) = timers.insert(epoch(), after(20), counter().1);
     assert!(!first, "a tie wakes nobody: the sleeper comes in time");
-    let (key, first) = timers.insert(after(10), counter().1);
+    let (key, first) = timers.insert(epoch(), after(10), counter().1);
     assert!(first);
     assert_eq!(timers.next(), Some(after(10)));
     drop(timers.cancel(key).unwrap());
@@ -74,8 +74,8 @@ fn insert_tells_who_is_the_earliest() {
 fn a_zero_duration_and_the_past_are_due_at_once() {
     let timers = Timers::new();
     let now = Instant::now().max(epoch());
-    timers.insert(now, counter().1);
-    timers.insert(epoch().checked_sub(Duration::from_secs(1)).unwrap(), counter().1);
+    timers.insert(epoch(), now, counter().1);
+    timers.insert(epoch(), epoch().checked_sub(Duration::from_secs(1)).unwrap(), counter().1);
     assert_eq!(timers.next(), Some(epoch()), "before the epoch counts as the epoch");
     assert_eq!(expire_all(&timers, now).len(), 2);
     assert_eq!(timers.next(), None);
@@ -85,7 +85,7 @@ fn a_zero_duration_and_the_past_are_due_at_once() {
 fn the_far_future_never_comes_and_overflows_nothing() {
     let timers = Timers::new();
     let far = Instant::now() + Duration::from_secs(10_000 * 365 * 86_400);
-    let (key, first) = timers.insert(far, counter().1);
+    let (key, first) = timers.insert(epoch(), far, counter().1);
     assert!(first, "earlier than none at all");
     assert!(timers.next().unwrap() > Instant::now() + Duration::from_secs(500 * 365 * 86_400));
     assert!(expire_all(&timers, after(1_000_000)).is_empty());
@@ -97,7 +97,7 @@ fn the_far_future_never_comes_and_overflows_nothing() {
 fn deadlines_keep_their_nanoseconds() {
     let timers = Timers::new();
     let at = epoch() + Duration::new(3, 123_456_789);
-    timers.insert(at, counter().1);
+    timers.insert(epoch(), at, counter().1);
     assert_eq!(timers.next(), Some(at));
     assert!(expire_all(&timers, at - Duration::from_nanos(1)).is_empty());
     assert_eq!(expire_all(&timers, at).len(), 1);
@@ -106,11 +106,11 @@ fn deadlines_keep_their_nanoseconds() {
 #[test]
 fn stale_keys_do_nothing() {
     let timers = Timers::new();
-    let (key, _) = timers.insert(after(1), counter().1);
+    let (key, _) = timers.insert(epoch(), after(1), counter().1);
     assert!(timers.cancel(key).is_some());
     assert!(timers.cancel(key).is_none());
     // The slot is taken again: the old key must not reach the new timer.
-    let (next, _) = timers.insert(after(1), counter().1);
+    let (next, _) = timers.insert(epoch(), after(1), counter().1);
     assert_ne!(key, next);
     assert!(timers.cancel(key).is_none());
     assert_eq!(timers.update(key, after(0), &counter().1), None);
@@ -122,7 +122,7 @@ fn stale_keys_do_nothing() {
 fn update_changes_deadline_and_waker_and_clones_only_when_it_must() {
     let timers = Timers::new();
     let ((a, waker_a), (b, waker_b)) = (counter(), counter());
-    let (key, _) = timers.insert(after(10), waker_a.clone());
+    let (key, _) = timers.insert(epoch(), after(10), waker_a.clone());
     assert_eq!(Arc::strong_count(&a), 3);
     assert_eq!(timers.update(key, after(20), &waker_a), Some(false));
     assert_eq!(Arc::strong_count(&a), 3, "the same waker is not cloned");
@@ -139,12 +139,15 @@ fn expire_works_in_bounded_batches_in_the_order_of_deadlines() {
     let timers = Timers::new();
     let wakers: Vec<_> = (0..100).map(|_| counter().1).collect();
     for index in (0..100).rev() {
-        timers.insert(after(index), wakers[index as usize].clone());
+        timers.insert(epoch(), after(index), wakers[index as usize].clone());
     }
     let mut out = Vec::new();
-    assert!(timers.expire(after(99), &mut out));
-    assert_eq!(out.len(), BATCH);
-    while timers.expire(after(99), &mut out) {}
+    let (mut calls, mut before) = (1, 0);
+    while timers.expire(after(99), &mut out) {
+        assert!(out.len() - before <= BATCH);
+        (calls, before) = (calls + 1, out.len());
+    }
+    assert!(calls >= 4, "in no more than {calls} batches");
     assert_eq!(out.len(), 100);
     assert!(out.iter().zip(&wakers).all(|(out, expected)| out.will_wake(expected)));
 }
@@ -157,13 +160,13 @@ fn random_operations_agree_with_a_sorted_list() {
         let mut model: Vec<(u64, TimerKey, Waker)> = Vec::new();
         let mut now = 0;
         for _ in 0..3000 {
-            let before = model.iter().map(|(at, ..)| *at).min().unwrap_or(u64::MAX);
+            let before = timers.next_nanos();
             match random.below(10) {
                 0..=4 => {
-                    let at = now + random.below(200);
+                    let at = now + random.below(400);
                     let waker = counter().1;
-                    let (key, first) = timers.insert(after(at), waker.clone());
-                    assert_eq!(first, at < before);
+                    let (key, first) = timers.insert(after(now), after(at), waker.clone());
+                    assert_eq!(first, to_nanos(after(at)) < before);
                     model.push((at, key, waker));
                 }
                 5..=6 if !model.is_empty() => {
@@ -175,11 +178,12 @@ fn random_operations_agree_with_a_sorted_list() {
                 7..=8 if !model.is_empty() => {
                     let index = random.below(model.len() as u64) as usize;
                     let (at, key, waker) = &mut model[index];
-                    *at = now + random.below(200);
+                    *at = now + random.below(400);
                     if random.below(2) == 0 {
                         *waker = counter().1;
                     }
-                    assert_eq!(timers.update(*key, after(*at), waker), Some(*at < before));
+                    let earlier = to_nanos(after(*at)) < before;
+                    assert_eq!(timers.update(*key, after(*at), waker), Some(earlier));
                 }
                 _ => {
                     now += random.below(20);
@@ -197,11 +201,62 @@ fn random_operations_agree_with_a_sorted_list() {
                     }
                 }
             }
-            timers.heap.lock().check();
+            timers.store.lock().check();
             assert_eq!(timers.len(), model.len());
-            assert_eq!(timers.next(), model.iter().map(|(at, ..)| *at).min().map(after));
+            let earliest = model.iter().map(|(at, ..)| *at).min().map(after);
+            assert_eq!(timers.earliest(), earliest);
+            // Never too late, and too early by less than the ring's unit.
+            let early =
+                earliest.zip(timers.next()).map(|(earliest, next)| earliest.checked_duration_since(next));
+            assert!(early.is_none_or(|by| by.is_some_and(|by| by < Duration::from_nanos(1 << 19))));
+            assert_eq!(timers.next().is_none(), model.is_empty());
         }
     }
+}
+
+#[test]
+fn what_is_taken_out_of_a_crowd_leaves_the_others_in_order() {
+    // Ten deadlines in each of the ring's units, in no order.
+    let timers = Timers::new();
+    let micros = |n: u64| epoch() + Duration::from_micros(n);
+    let all: Vec<_> = (0..1000).map(|i| (i * 7919) % 1000 * 52).collect();
+    let keys: Vec<_> = all.iter().map(|at| timers.insert(epoch(), micros(*at), counter().1).0).collect();
+    for key in keys.iter().step_by(3) {
+        assert!(timers.cancel(*key).is_some());
+        timers.store.lock().check();
+    }
+    let mut left: Vec<_> = (0..1000).filter(|i| i % 3 != 0).map(|i| all[i]).collect();
+    left.sort_unstable();
+    assert_eq!(timers.earliest(), Some(micros(left[0])));
+    let mut fired = 0;
+    while let Some(next) = timers.next() {
+        // As a sleeper does: it may find nothing at first, but not twice.
+        let due =
+            expire_all(&timers, next).len() + expire_all(&timers, timers.earliest().unwrap_or(next)).len();
+        assert!(due > 0);
+        fired += due;
+        assert!(left.get(fired).is_none_or(|at| timers.next().unwrap() <= micros(*at)));
+    }
+    assert_eq!(fired, left.len());
+}
+
+#[test]
+fn a_deadline_that_is_put_off_again_and_again_stays_right() {
+    let timers = Timers::new();
+    let waker = counter().1;
+    let (key, _) = timers.insert(epoch(), after(1), waker.clone());
+    // Through the ring, beyond it, back into it, and before what it serves any more.
+    for at in [50, 100, 400, 60_000, 130, 90, 20] {
+        assert!(timers.update(key, after(at), &waker).is_some());
+        assert_eq!((timers.earliest(), timers.next()), (Some(after(at)), Some(after(at))));
+        timers.store.lock().check();
+    }
+    assert!(expire_all(&timers, after(19)).is_empty());
+    let (other, _) = timers.insert(after(19), after(3), waker.clone());
+    assert_eq!(timers.next(), Some(after(3)));
+    assert!(timers.update(other, after(150), &waker).is_some());
+    assert_eq!(expire_all(&timers, after(149)).len(), 1);
+    assert_eq!(expire_all(&timers, after(150)).len(), 1);
 }
 
 #[test]
@@ -218,7 +273,7 @@ fn each_timer_is_either_cancelled_or_expired_never_both() {
                 let mut random = Random(me);
                 let mut keys = Vec::new();
                 for _ in 0..EACH {
-                    keys.push(timers.insert(after(random.below(1000)), waker.clone()).0);
+                    keys.push(timers.insert(epoch(), after(random.below(1000)), waker.clone()).0);
                     if keys.len() > 50 {
                         let key = keys.swap_remove(random.below(50) as usize);
                         match random.below(3) {
@@ -242,7 +297,7 @@ fn each_timer_is_either_cancelled_or_expired_never_both() {
             }
         });
     });
-    timers.heap.lock().check();
+    timers.store.lock().check();
     expire_all(&timers, after(1000)).into_iter().for_each(Waker::wake);
     assert_eq!(timers.len(), 0);
     assert_eq!(cancelled.load(O::Relaxed) + shared.wakes.load(O::Relaxed), 3 * EACH);
@@ -257,18 +312,18 @@ fn measure_insert_and_cancel_among_100_000() {
     let waker = Waker::noop();
     let mut random = Random(42);
     let mut keys: Vec<_> =
-        (0..100_000).map(|_| timers.insert(after(random.below(60_000)), waker.clone()).0).collect();
+        (0..100_000).map(|_| timers.insert(epoch(), after(random.below(60_000)), waker.clone()).0).collect();
     let rounds = 1_000_000u32;
     let start = Instant::now();
     for _ in 0..rounds {
         let index = random.below(100_000) as usize;
         timers.cancel(keys[index]).unwrap();
-        keys[index] = timers.insert(after(random.below(60_000)), waker.clone()).0;
+        keys[index] = timers.insert(epoch(), after(random.below(60_000)), waker.clone()).0;
     }
     println!("random deadlines, random cancels: {:?} a pair", start.elapsed() / rounds);
     let start = Instant::now();
     for round in 0..rounds {
-        let key = timers.insert(after(60_000 + u64::from(round)), waker.clone()).0;
+        let key = timers.insert(epoch(), after(60_000 + u64::from(round)), waker.clone()).0;
         timers.cancel(key).unwrap();
     }
     println!("timeouts, cancelled soon: {:?} a pair", start.elapsed() / rounds);

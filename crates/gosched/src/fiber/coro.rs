@@ -13,6 +13,7 @@
 
 use super::baton::Baton;
 use super::stack::{self, StackMem};
+use crate::sys::mem::prefetch;
 use corosensei::stack::{Stack, StackPointer};
 use corosensei::{Coroutine, CoroutineResult, Yielder};
 use std::cell::{Cell, UnsafeCell};
@@ -147,6 +148,13 @@ impl FiberRef {
     #[inline]
     pub(crate) fn size(self) -> usize {
         self.get().size
+    }
+
+    /// Asks the processor for the record, which is read first when the fiber goes on. (To ask for the top of the stack below
+    /// it, too, was measured to gain nothing.)
+    #[inline]
+    pub(crate) fn prefetch(self) {
+        prefetch(self.0.as_ptr().cast_const().cast(), size_of::<Fiber>());
     }
 
     /// Whether it is in the middle of a job.

@@ -22,7 +22,9 @@
 //!   only when they have none or too many. The links of the free lists live in the slab's header, not in
 //!   the stacks: taking and giving back never allocate, and a stack on the shelf may own no page at all.
 //! - A stack that has just become free keeps its pages for a moment ([`retire`], [`cool`]): what was not needed again
-//!   between two looks of the monitor goes back.
+//!   between two looks of the monitor goes back. To give pages back costs a system call that interrupts the other
+//!   processors (8 us each on a virtual machine), and to touch them again a fault each; both more than a short goroutine's
+//!   work. A hundred thousand that end together lie side by side, and go back with one call for each slab.
 //! - A stack that is abandoned is never released: nothing then unmaps, trims or reuses its memory, on which
 //!   pinned futures may live. [`StackMem`] has no `Drop` for this reason.
 
@@ -53,9 +55,8 @@ const CLASSES: usize = (MAX_SIZE / MIN_SIZE).ilog2() as usize + 1;
 /// So many stacks on a shelf keep their topmost page; those beyond give back all, so that the memory of a
 /// burst of goroutines does not stay for ever.
 const WARM: usize = 4096;
-/// So many released stacks of a class keep all of their pages until [`cool`]: giving pages back costs a system call and
-/// interrupts the other processors, and touching them again a fault each, together more than a short goroutine's work.
-const HOT: usize = 1024;
+/// More retired stacks than this give back their memory by stretches of address space, and keep no page.
+const MANY: usize = 1024;
 
 /// Stacks that have a guard, in use or on a shelf.
 static CARVED: AtomicUsize = AtomicUsize::new(0);
@@ -225,8 +226,9 @@ pub(crate) unsafe fn release(stack: StackMem) {
 ///
 /// As for [`release`].
 pub(crate) unsafe fn retire(stack: StackMem) {
-    let is_usual = stack.size() <= DEFAULT_SIZE;
-    if !(is_usual && Shelf::of(stack.size()).put_hot(stack.slot)) {
+    if stack.size() <= DEFAULT_SIZE {
+        Shelf::of(stack.size()).put_hot(stack.slot);
+    } else {
         // SAFETY: passed on.
         unsafe { release(stack) }
     }
@@ -236,14 +238,38 @@ pub(crate) unsafe fn retire(stack: StackMem) {
 /// call soon.
 pub(crate) fn cool(all: bool) {
     for shelf in &SHELVES {
-        let mut left = shelf.spared(all);
-        while left > 0
+        let spared = shelf.spared(all);
+        let mut slots = Vec::new();
+        // One by one: workers wait for the lock.
+        while slots.len() < spared
             && let Some(slot) = shelf.take_hot()
         {
-            // SAFETY: it was retired, and is on no list.
-            unsafe { release(StackMem::new(slot)) };
-            left -= 1;
+            slots.push(slot);
         }
+        if slots.len() <= MANY {
+            // SAFETY: they were retired, and are on no list.
+            slots.into_iter().for_each(|slot| unsafe { release(StackMem::new(slot)) });
+        } else {
+            // SAFETY: as above.
+            unsafe { discard_all(&mut slots) };
+            slots.into_iter().rev().for_each(|slot| shelf.put(slot));
+        }
+    }
+}
+
+/// Gives back all memory of stacks of one class, with one call for those that lie side by side. Guards between them stay.
+///
+/// # Safety
+///
+/// Nobody counts on what the stacks hold.
+unsafe fn discard_all(slots: &mut [&'static Slot]) {
+    slots.sort_unstable_by_key(|slot| slot.limit);
+    for run in slots.chunk_by(|a, b| b.limit == a.limit + a.size + guard_len()) {
+        let (first, last) = (run[0], run[run.len() - 1]);
+        // A failure leaves the pages where they are, as in `trim`.
+        // SAFETY: from the first stack to the end of the last one lie only these and the guards between them, all in one slab
+        // (between two lies at least a header, too); the caller gives up what is written there.
+        let _ = unsafe { mem::discard(first.limit, last.limit + last.size - first.limit) };
     }
 }
 
@@ -452,18 +478,12 @@ impl Shelf {
         self.count_in();
     }
 
-    /// False if there are enough.
-    fn put_hot(&self, slot: &'static Slot) -> bool {
+    fn put_hot(&self, slot: &'static Slot) {
         let mut stock = lock(&self.stock);
-        // Written under the lock.
-        let hot = self.hot.load(Ordering::Relaxed);
-        if hot >= HOT {
-            return false;
-        }
         stock.hot.push(slot);
-        self.hot.store(hot + 1, Ordering::Relaxed);
+        // Written under the lock.
+        self.hot.store(self.hot.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
         self.count_in();
-        true
     }
 
     fn take_hot(&self) -> Option<&'static Slot> {

@@ -45,6 +45,7 @@ pub(crate) mod shutdown;
 #[cfg(not(loom))]
 mod stall;
 #[cfg(not(loom))]
+mod wakes;
 mod watch;
 #[cfg(not(loom))]
 pub(crate) mod worker;

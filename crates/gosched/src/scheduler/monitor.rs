@@ -2,7 +2,8 @@
 //!
 //! It compares each worker's count of goroutines taken up (`tick`) at two looks. A worker that is awake and has not moved
 //! for [`HOG`], or for one look if its thread waits in the system, is stuck; if no other worker on duty is at rest, who
-//! would take what there is to do, somebody stands in for it ([`super::crew`]).
+//! would take what there is to do, somebody stands in for it ([`super::crew`]). Unless its thread
+//! has hardly had a processor meanwhile: where more threads want to run than can, one more would be one more to wait.
 //!
 //! # What it costs
 //!
@@ -28,6 +29,8 @@ use std::time::{Duration, Instant};
 
 /// How long a goroutine may run before its worker is stood in for (Go's time slice).
 const HOG: Duration = Duration::from_millis(10);
+/// After how long even a worker that had no processor is stood in for.
+const STARVED: Duration = Duration::from_millis(200);
 /// From one look to the next.
 const INTERVAL: Duration = Duration::from_millis(5);
 /// The same for a while after somebody had to stand in: they may all be after the same thing.
@@ -63,6 +66,17 @@ struct Suspect {
 struct Seen {
     tick: u32,
     since: Instant,
+    /// How long it had had a processor when it was first found not to have moved, and when that was.
+    worked: Option<(Duration, Instant)>,
+}
+
+impl Seen {
+    /// Whether it has had no processor for most of the time since. After [`STARVED`] that does not matter any more.
+    fn is_starved(&self, os_thread: u32, now: Instant) -> bool {
+        let Some((before, since)) = self.worked.filter(|_| now - self.since < STARVED) else { return false };
+        threads::processor_time(os_thread)
+            .is_some_and(|worked| worked.saturating_sub(before) < (now - since) / 4)
+    }
 }
 
 /// What a look at a runtime, or at all of them, has found.
@@ -205,7 +219,7 @@ impl Watched {
             let tick = remote.tick.load(Ordering::Relaxed);
             look.ticks += u64::from(tick);
             let awake = shared.idle.is_awake(index as u32);
-            let here = Seen { tick, since: now };
+            let here = Seen { tick, since: now, worked: None };
             if self.seen.len() == index {
                 self.seen.push(here);
             }
@@ -223,6 +237,9 @@ impl Watched {
                 *seen = here;
                 continue;
             }
+            if seen.worked.is_none() {
+                seen.worked = threads::processor_time(os_thread).map(|worked| (worked, now));
+            }
             self.suspects.push(Suspect { index, seen: *seen, os_thread });
         }
         if resting {
@@ -236,7 +253,8 @@ impl Watched {
             let since = now - suspect.seen.since;
             // With a thread for each goroutine the worker's own waits while they run.
             let may_block = shared.config.backend == Backend::Stacks && since >= SHORT_INTERVAL;
-            if since >= HOG || (may_block && threads::is_blocked(suspect.os_thread)) {
+            let is_hog = since >= HOG && !suspect.seen.is_starved(suspect.os_thread, now);
+            if is_hog || (may_block && threads::is_blocked(suspect.os_thread)) {
                 match shared.replace(suspect.index, suspect.seen.tick) {
                     Replaced::Yes => look.replaced = true,
                     Replaced::NobodyLeft => look.refused = true,

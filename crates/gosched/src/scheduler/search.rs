@@ -129,7 +129,7 @@ impl Worker {
             }
             if let Some(task) = self.look() {
                 // It paid off (or cost nothing): spin longer the next time.
-                if round > 0 {
+                if round > 0 && !self.is_crowd() {
                     self.spin.set((rounds * 2).min(SPIN_MAX));
                     if rounds == SPIN_MAX {
                         self.distrust.set(0);
@@ -285,8 +285,8 @@ impl Worker {
             let since = real_now();
             self.stay_asleep(since, self.wake_up_time(nap, until), index);
             coarse::refresh();
-            if !self.remote().inbox.seems_empty() && since.elapsed() < SHORT_SLEEP {
-                self.slept_too_soon();
+            if !self.remote().inbox.seems_empty() {
+                self.note_message(since, real_now());
             }
         }
         let left = idle.leave(index);
@@ -296,13 +296,23 @@ impl Worker {
         left
     }
 
-    /// A partner on another worker answered so soon that the sleep cost more than waiting for it. Unless it was
-    /// something else that came at a short interval: where spinning has not paid off before, not every time.
-    fn slept_too_soon(&self) {
+    /// If a partner on another worker answered so soon that the sleep cost more than waiting for it, wait the next time.
+    /// Unless it was something else that came at a short interval; where spinning has not paid off before, not every time.
+    fn note_message(&self, since: Instant, now: Instant) {
+        if now.duration_since(since) >= SHORT_SLEEP || self.is_crowd() {
+            return;
+        }
         match self.ignored.get() {
             0 => self.spin.set(SPIN_MAX),
             left => self.ignored.set(left - 1),
         }
+    }
+
+    /// Whether what comes in is likely to be a part of a crowd of timers that somebody has just looked after, not a partner's
+    /// answer.
+    fn is_crowd(&self) -> bool {
+        let until = self.shared.watch.not_before_pause(0);
+        until > 0 && until > to_nanos(real_now())
     }
 
     fn wake_up_time(&self, nap: bool, until: u64) -> Option<Instant> {

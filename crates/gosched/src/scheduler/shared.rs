@@ -8,8 +8,8 @@ use super::remote::{Remote, Remotes};
 use super::shutdown::Left;
 use super::watch::Watch;
 use super::worker::Worker;
-use crate::clock::Timers;
 use crate::clock::manual::Manual;
+use crate::clock::{Shards, TimerKey};
 use crate::dump::stall::OnStall;
 use crate::fiber::coro::Backend;
 use crate::queue::injector::Injector;
@@ -23,6 +23,8 @@ use crate::task::{Anchor, Schedule, TaskRef};
 use std::io::Write as _;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering, fence};
 use std::sync::{Arc, Weak};
+use std::task::Waker;
+use std::time::Instant;
 
 /// How a runtime was asked to be.
 #[derive(Clone, Debug)]
@@ -60,7 +62,7 @@ pub(crate) struct Shared {
     pub(crate) starved: Injector<TaskRef>,
     starved_why: Mutex<Option<Arc<str>>>,
     pub(crate) idle: Idle,
-    pub(crate) timers: Timers,
+    pub(crate) timers: Shards,
     pub(super) watch: Watch,
     pub(super) stopwatches: Stopwatches,
     pub(crate) closing: AtomicBool,
@@ -88,7 +90,7 @@ impl Shared {
             starved: Injector::new(),
             starved_why: Mutex::new(None),
             idle: Idle::new(config.workers, config.max_threads),
-            timers: Timers::new(),
+            timers: Shards::new(config.workers),
             watch: Watch::new(),
             stopwatches: Stopwatches::new(),
             closing: AtomicBool::new(false),
@@ -292,6 +294,20 @@ impl Shared {
     }
 }
 
+impl Shared {
+    /// There is a timer that is due before all others: whoever sleeps until the next one must look again.
+    #[cold]
+    fn timer_moved(&self) {
+        // The store behind `timers` was written before; the keeper enters itself before it reads that.
+        if let Some(keeper) = self.watch.keeper() {
+            self.wake_worker(keeper);
+        } else if !self.is_watched() {
+            // If somebody sleeps at all it should look after the timers: we may be busy for long.
+            self.notify();
+        }
+    }
+}
+
 impl Schedule for Shared {
     #[inline]
     fn schedule(&self, task: TaskRef) {
@@ -345,18 +361,24 @@ impl Schedule for Shared {
         Ok(())
     }
 
-    fn timers(&self) -> &Timers {
-        &self.timers
+    fn insert_timer(&self, now: Instant, at: Instant, waker: Waker) -> TimerKey {
+        let (key, first) = self.timers.insert(self.local().map_or(0, |worker| worker.index), now, at, waker);
+        if first {
+            self.timer_moved();
+        }
+        key
     }
 
-    fn timer_moved(&self) {
-        // The store behind `timers` was written before; the keeper enters itself before it reads that.
-        if let Some(keeper) = self.watch.keeper() {
-            self.wake_worker(keeper);
-        } else if !self.is_watched() {
-            // If somebody sleeps at all it should look after the timers: we may be busy for long.
-            self.notify();
+    fn update_timer(&self, key: TimerKey, at: Instant, waker: &Waker) -> bool {
+        let updated = self.timers.update(key, at, waker);
+        if updated == Some(true) {
+            self.timer_moved();
         }
+        updated.is_some()
+    }
+
+    fn cancel_timer(&self, key: TimerKey) -> Option<Waker> {
+        self.timers.cancel(key)
     }
 
     fn live(&self) -> usize {

@@ -3,6 +3,7 @@
 use super::reactor::{self, Reactor};
 use super::remote::Remote;
 use super::shared::Shared;
+use super::wakes::wake_all;
 use crate::clock::{NEVER, coarse, real_now, to_nanos};
 use crate::fiber::coro::FiberRef;
 use crate::queue::Linked;
@@ -35,6 +36,10 @@ const MANY_TIMERS: usize = 4;
 /// How many nanoseconds after such a look the timers are left alone. Sleeping and being woken costs a worker some 16 us
 /// of processor time, so with timers as close as this allows that is a few percent; on average they are 0.14 ms late.
 const TIMER_PAUSE: u64 = 220_000;
+
+/// By how many nanoseconds timers are late that another worker should have looked after: it may be in the middle of
+/// something long.
+const OVERDUE: u64 = 300_000;
 
 /// A worker's own half. Only its thread uses it (whoever holds the baton, with the threads backend), from the
 /// loop and, through the context, from the goroutine that is running; so the cells are never used by two
@@ -74,6 +79,8 @@ pub(crate) struct Worker {
     /// How many short sleeps are not to be taken for a reason to spin: `ignored` more, `distrust` the last time.
     pub(super) distrust: Cell<u32>,
     pub(super) ignored: Cell<u32>,
+    /// Until when a busy worker leaves its timers alone.
+    paused: Cell<u64>,
     /// Scratch space for timers that are due.
     due: Cell<Vec<Waker>>,
     /// Whose sockets became ready while the worker slept: to be woken before anything else.
@@ -103,6 +110,7 @@ impl Worker {
             nap: Cell::new(0),
             distrust: Cell::new(0),
             ignored: Cell::new(0),
+            paused: Cell::new(0),
             due: Cell::new(Vec::new()),
             ready: Cell::new(Vec::new()),
             shared,
@@ -245,7 +253,7 @@ impl Worker {
     fn fair_turn(&self) -> Option<TaskRef> {
         self.fair_in.set(FAIR_TICK);
         coarse::refresh();
-        self.fire_timers();
+        self.fire_own_timers();
         if reactor::active().is_some_and(Reactor::is_due) {
             self.glance();
         }
@@ -372,7 +380,7 @@ impl Worker {
         }
     }
 
-    /// Wakes whoever's timer is due; true if there was any.
+    /// Wakes whoever's timer is due; true if there was any. For a worker with nothing else to do: looks after all.
     ///
     /// Where many timers follow each other closely nobody looks again for a moment ([`TIMER_PAUSE`]), so that the
     /// workers are not woken for each of them.
@@ -386,13 +394,44 @@ impl Worker {
         if shared.watch.not_before_pause(wanted) > to_nanos(now) {
             return false;
         }
-        let mut due = self.due.take();
-        let count = shared.timers.fire(now, &mut due);
-        self.due.set(due);
-        if count >= MANY_TIMERS {
-            shared.watch.pause(to_nanos(now) + TIMER_PAUSE);
-        }
+        // The own ones last: whoever else is woken for some of the others has them while we go on.
+        let count = (1..=shared.timers.count()).map(|step| self.fire_timers_of(self.index + step, now)).sum();
+        self.note_fired(count, now);
         count > 0
+    }
+
+    /// The same for a busy worker: its own, and of one other in turn those that its worker should have seen to long since.
+    fn fire_own_timers(&self) {
+        let timers = &self.shared.timers;
+        let other = self.index + 1 + self.tick.get() as usize / FAIR_TICK as usize % timers.count();
+        let own = timers.next_nanos_of(self.index).max(self.paused.get());
+        let overdue = timers.next_nanos_of(other).saturating_add(OVERDUE);
+        if own.min(overdue) == NEVER {
+            return;
+        }
+        let now = real_now();
+        let nanos = to_nanos(now);
+        if own <= nanos {
+            self.note_fired(self.fire_timers_of(self.index, now), now);
+        }
+        if overdue <= nanos {
+            self.fire_timers_of(other, now);
+        }
+    }
+
+    fn fire_timers_of(&self, shard: usize, now: Instant) -> usize {
+        let mut due = self.due.take();
+        let count = self.shared.timers.fire_with(shard, now, &mut due, |due| wake_all(due, |_| ()));
+        self.due.set(due);
+        count
+    }
+
+    fn note_fired(&self, count: usize, now: Instant) {
+        if count >= MANY_TIMERS {
+            let until = to_nanos(now) + TIMER_PAUSE;
+            self.paused.set(until);
+            self.shared.watch.pause(until);
+        }
     }
 
     /// Wakes those whose sockets are ready, if nobody else polls; true if there was any.

@@ -122,17 +122,34 @@ pub(crate) fn os_id() -> u32 {
 /// Whether a thread of this process, of that number, waits for something in the system. False if that cannot be told.
 /// Allocates nothing.
 pub(crate) fn is_blocked(os_id: u32) -> bool {
+    read_about(os_id, "stat", |text| {
+        // "number (name) state ...", and the name may hold anything.
+        let state = text.iter().rposition(|byte| *byte == b')').and_then(|at| text.get(at + 2));
+        matches!(state, Some(b'S' | b'D'))
+    })
+}
+
+/// How long a thread of this process, of that number, has had a processor. `None` if that cannot be told. Allocates
+/// nothing.
+pub(crate) fn processor_time(os_id: u32) -> Option<Duration> {
+    read_about(os_id, "schedstat", |text| {
+        // "nanoseconds with a processor, nanoseconds waiting for one, time slices".
+        let end = text.iter().position(|byte| *byte == b' ')?;
+        Some(Duration::from_nanos(std::str::from_utf8(&text[..end]).ok()?.parse().ok()?))
+    })
+}
+
+/// What the system tells of a thread of this process in a file of that name; nothing if it tells nothing.
+fn read_about<T>(os_id: u32, file: &str, read: impl FnOnce(&[u8]) -> T) -> T {
     use std::io::{Read as _, Write as _};
     let mut path = [0; 48];
     let mut rest = &mut path[..];
-    let _ = write!(rest, "/proc/self/task/{os_id}/stat");
+    let _ = write!(rest, "/proc/self/task/{os_id}/{file}");
     let unused = rest.len();
-    let Ok(path) = std::str::from_utf8(&path[..path.len() - unused]) else { return false };
+    let path = std::str::from_utf8(&path[..path.len() - unused]).unwrap_or_default();
     let mut text = [0; 128];
-    let read = std::fs::File::open(path).and_then(|mut file| file.read(&mut text)).unwrap_or(0);
-    // "number (name) state ...", and the name may hold anything.
-    let state = text[..read].iter().rposition(|byte| *byte == b')').and_then(|at| text[..read].get(at + 2));
-    matches!(state, Some(b'S' | b'D'))
+    let len = std::fs::File::open(path).and_then(|mut file| file.read(&mut text)).unwrap_or(0);
+    read(&text[..len])
 }
 
 /// Drops what a panic left, which may panic itself; that second payload is leaked, as std does.

@@ -2,6 +2,7 @@
 
 use super::header::{INLINE_WORDS, TaskRef};
 use super::panics::{catch_uncaught, uncaught};
+use crate::sys::mem::prefetch;
 use crate::sys::threads::discard_payload;
 use std::any::Any;
 use std::cell::Cell;
@@ -11,6 +12,9 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::thread;
+
+/// How many bytes of a body are worth asking for in advance.
+const MOST_PREFETCHED: usize = 512;
 
 /// What the storage holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,6 +32,8 @@ pub(crate) struct VTable {
     pub(crate) stackful: bool,
     /// There is a goroutine.
     pub(crate) is_body: bool,
+    /// The size of the body's box in bytes; 0 if the body lies in the header.
+    pub(crate) boxed: usize,
     /// The header is never used again.
     pub(crate) leaked: bool,
     /// Runs a closure to its end and stores its output. Never unwinds.
@@ -47,6 +53,7 @@ impl VTable {
     pub(crate) const NONE: VTable = VTable {
         stackful: false,
         is_body: false,
+        boxed: 0,
         leaked: false,
         run: |_| {},
         poll: |_, _| true,
@@ -81,6 +88,7 @@ impl<F: FnOnce() -> T, T> Body<F, T> for Closure {
     const VTABLE: &'static VTable = &VTable {
         stackful: true,
         is_body: true,
+        boxed: boxed::<F, T>(),
         leaked: false,
         run: run::<F, T>,
         poll: |_, _| unreachable!("a closure is not polled"),
@@ -94,6 +102,7 @@ impl<F: Future<Output = T>, T> Body<F, T> for Fut {
     const VTABLE: &'static VTable = &VTable {
         stackful: false,
         is_body: true,
+        boxed: boxed::<F, T>(),
         leaked: false,
         run: |_| unreachable!("a future is not called"),
         poll: poll::<F, T>,
@@ -101,6 +110,10 @@ impl<F: Future<Output = T>, T> Body<F, T> for Fut {
         cancel: cancel::<F, T>,
         take: take::<F, T>,
     };
+}
+
+const fn boxed<B, T>() -> usize {
+    if is_inline::<B, T>() { 0 } else { size_of::<Store<B, T>>() }
 }
 
 /// Puts a closure into a new task.
@@ -148,6 +161,18 @@ unsafe fn set<B, T, K: Body<B, T>>(task: TaskRef, body: B) {
     }
     // Last: from here on dumps show the goroutine.
     task.vtable.publish(K::VTABLE);
+}
+
+impl TaskRef {
+    /// Asks the processor for what a future that is about to be polled will touch first. Only the task's owner.
+    pub(crate) fn prefetch_body(self) {
+        let boxed = self.vtable.get().boxed;
+        if boxed > 0 {
+            // SAFETY: `set` wrote the box's pointer there, which the owner may read.
+            let at = unsafe { self.storage.get().cast::<*const u8>().read() };
+            prefetch(at, boxed.min(MOST_PREFETCHED));
+        }
+    }
 }
 
 /// # Safety

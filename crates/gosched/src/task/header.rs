@@ -7,7 +7,7 @@ use super::join::JoinSlot;
 use super::panics::OnPanic;
 use super::shown::{ShownOption, ShownRef, ShownU8, ShownU16, ShownU32, ShownU64};
 use super::state::{Look, State};
-use crate::clock::Timers;
+use crate::clock::TimerKey;
 use crate::fiber::coro::FiberRef;
 use crate::sys::prim::{AtomicPtr, Ordering, yield_thread};
 use std::cell::Cell;
@@ -17,6 +17,8 @@ use std::mem::MaybeUninit;
 use std::panic::Location;
 use std::ptr::NonNull;
 use std::sync::Arc;
+use std::task::Waker;
+use std::time::Instant;
 
 /// How everything above the task reaches the scheduler, without naming it.
 pub(crate) trait Schedule: Send + Sync {
@@ -29,11 +31,14 @@ pub(crate) trait Schedule: Send + Sync {
     /// Queues a task that has never run. `Err` gives it back: the runtime is shut down, or out of stacks.
     fn spawn(&self, task: TaskRef) -> Result<(), Refused>;
 
-    /// The timers of the runtime.
-    fn timers(&self) -> &Timers;
+    /// Sets a timer of the runtime; it is about `now`. As [`Timers::insert`](crate::clock::Timers::insert).
+    fn insert_timer(&self, now: Instant, at: Instant, waker: Waker) -> TimerKey;
 
-    /// The earliest timer has become an earlier one: whoever sleeps until it must look again.
-    fn timer_moved(&self);
+    /// Changes one: false if it has expired or was cancelled before.
+    fn update_timer(&self, key: TimerKey, at: Instant, waker: &Waker) -> bool;
+
+    /// Cancels one: `None` if it has expired or was cancelled before.
+    fn cancel_timer(&self, key: TimerKey) -> Option<Waker>;
 
     /// How many goroutines of this runtime have not ended.
     fn live(&self) -> usize;
@@ -230,6 +235,12 @@ impl TaskRef {
     #[inline]
     pub(crate) fn set_next(self, next: Option<TaskRef>) {
         self.next.store(next.map_or(std::ptr::null_mut(), TaskRef::as_ptr), Ordering::Relaxed);
+    }
+
+    /// Asks the processor for the header.
+    #[inline]
+    pub(crate) fn prefetch(self) {
+        crate::sys::mem::prefetch(self.as_ptr().cast(), size_of::<Task>());
     }
 
     /// Wakes the task: queues it, if it was parked.

@@ -135,12 +135,13 @@ impl FuncTimer {
     }
 
     fn set(&self, keeper: &Keeper, duration: Duration) -> bool {
-        let at = keeper.now().checked_add(duration);
+        let now = keeper.now();
+        let at = now.checked_add(duration);
         let waker = self.waker.clone();
         let mut setting = lock(&self.setting);
         let (stopped, before) = setting.take(keeper);
         *setting = match at {
-            Some(at) => Setting::On(keeper.insert_quietly(at, waker)),
+            Some(at) => Setting::On(keeper.insert_quietly(now, at, waker)),
             None => Setting::Never,
         };
         drop(setting);

@@ -76,7 +76,8 @@ pub(crate) fn wait_deadline<F: Future>(
         if let Poll::Ready(output) = blocker.poll(future.as_mut()) {
             return Some(output);
         }
-        if clock::now() >= deadline {
+        let now = clock::now();
+        if now >= deadline {
             if let Some(armed) = armed {
                 armed.passed();
             }
@@ -84,7 +85,7 @@ pub(crate) fn wait_deadline<F: Future>(
         }
         match suspendable() {
             Some(spot) => {
-                armed.get_or_insert_with(|| timer::Armed::for_task(spot.task, deadline));
+                armed.get_or_insert_with(|| timer::Armed::for_task(spot.task, now, deadline));
                 blocker.block();
             }
             None => match clock::manual::here() {

@@ -23,18 +23,14 @@ pub(super) enum Armed {
 }
 
 impl Armed {
-    pub(super) fn for_task(task: TaskRef, deadline: Instant) -> Self {
+    pub(super) fn for_task(task: TaskRef, now: Instant, deadline: Instant) -> Self {
         let waker = ManuallyDrop::into_inner(waker(task));
         if let Some(clock) = manual::here() {
             return Self::by_hand(clock, deadline, waker);
         }
         // SAFETY: a goroutine that runs keeps its scheduler alive.
         let scheduler = unsafe { task.scheduler_ref() };
-        let (key, earliest) = scheduler.timers().insert(deadline, waker);
-        if earliest {
-            scheduler.timer_moved();
-        }
-        Self::Task { task, key }
+        Self::Task { task, key: scheduler.insert_timer(now, deadline, waker) }
     }
 
     pub(super) fn by_hand(clock: Arc<Manual>, deadline: Instant, waker: Waker) -> Self {
@@ -57,7 +53,7 @@ impl Drop for Armed {
     fn drop(&mut self) {
         drop(match self {
             // SAFETY: as above; an abandoned goroutine does not come here.
-            Self::Task { task, key } => unsafe { task.scheduler_ref() }.timers().cancel(*key),
+            Self::Task { task, key } => unsafe { task.scheduler_ref() }.cancel_timer(*key),
             Self::Manual { clock, key } => clock.cancel(*key),
         });
     }
@@ -94,22 +90,16 @@ impl Keeper {
         }
     }
 
-    fn insert(&self, at: Instant, waker: Waker) -> TimerKey {
-        let key = self.insert_quietly(at, waker);
+    fn insert(&self, now: Instant, at: Instant, waker: Waker) -> TimerKey {
+        let key = self.insert_quietly(now, at, waker);
         self.settle();
         key
     }
 
-    /// Adds an entry without waking anybody. The caller calls [`Keeper::settle`], under no lock.
-    pub(crate) fn insert_quietly(&self, at: Instant, waker: Waker) -> TimerKey {
+    /// Adds an entry without waking anybody; it is about `now`. The caller calls [`Keeper::settle`], under no lock.
+    pub(crate) fn insert_quietly(&self, now: Instant, at: Instant, waker: Waker) -> TimerKey {
         match self {
-            Keeper::Runtime(scheduler) => {
-                let (key, earliest) = scheduler.timers().insert(at, waker);
-                if earliest {
-                    scheduler.timer_moved();
-                }
-                key
-            }
+            Keeper::Runtime(scheduler) => scheduler.insert_timer(now, at, waker),
             Keeper::Fallback => fallback().insert(at, waker).expect("the timer thread cannot be started"),
             Keeper::Manual(clock) => clock.insert(at, waker),
         }
@@ -146,15 +136,7 @@ impl Keeper {
     /// Gives an entry another deadline and waker. False if it has fired.
     fn update(&self, key: TimerKey, at: Instant, waker: &Waker) -> bool {
         match self {
-            Keeper::Runtime(scheduler) => match scheduler.timers().update(key, at, waker) {
-                Some(earlier) => {
-                    if earlier {
-                        scheduler.timer_moved();
-                    }
-                    true
-                }
-                None => false,
-            },
+            Keeper::Runtime(scheduler) => scheduler.update_timer(key, at, waker),
             Keeper::Fallback => fallback().update(key, at, waker),
             Keeper::Manual(clock) => clock.update(key, at, waker),
         }
@@ -163,7 +145,7 @@ impl Keeper {
     /// Takes an entry out. `Some` is its waker, which will not be woken by it; `None` if it has fired.
     pub(crate) fn cancel(&self, key: TimerKey) -> Option<Waker> {
         match self {
-            Keeper::Runtime(scheduler) => scheduler.timers().cancel(key),
+            Keeper::Runtime(scheduler) => scheduler.cancel_timer(key),
             Keeper::Fallback => fallback().cancel(key),
             Keeper::Manual(clock) => clock.cancel(key),
         }
@@ -215,8 +197,9 @@ impl Timer {
     /// Ready once `deadline` has passed; else the waker of `cx` is woken then. A later call may come with
     /// another waker and another deadline.
     pub(crate) fn poll_deadline(&mut self, cx: &mut Context<'_>, deadline: Instant) -> Poll<()> {
-        if now() >= deadline {
-            self.cancel();
+        let now = now();
+        if now >= deadline {
+            self.pass(deadline);
             return Poll::Ready(());
         }
         if let Some(entry) = &mut self.entry {
@@ -233,9 +216,17 @@ impl Timer {
             self.cancel();
         }
         let keeper = Keeper::here();
-        let key = keeper.insert(deadline, cx.waker().clone());
+        let key = keeper.insert(now, deadline, cx.waker().clone());
         self.entry = Some(Entry { keeper, key, at: deadline, waker: cx.waker().clone() });
         Poll::Pending
+    }
+
+    /// The deadline has passed; see [`Armed::passed`].
+    fn pass(&mut self, deadline: Instant) {
+        match &self.entry {
+            Some(Entry { keeper: Keeper::Runtime(_), at, .. }) if *at <= deadline => self.entry = None,
+            _ => self.cancel(),
+        }
     }
 
     fn cancel(&mut self) {

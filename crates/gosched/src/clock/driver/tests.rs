@@ -123,7 +123,7 @@ fn the_thread_does_not_end_on_a_timer_that_came_as_its_time_was_up() {
     // The thread's time runs out while we hold the lock that it needs to end. Meanwhile somebody inserts,
     // as far as the store, and has not come to the nudge.
     let awake = lock(&driver.awake);
-    driver.timers.insert(Instant::now(), ring(2));
+    driver.timers.insert(Instant::now(), Instant::now(), ring(2));
     thread::sleep(Duration::from_millis(100));
     drop(awake);
     assert_eq!(rung.recv_timeout(SOON), Ok(2));

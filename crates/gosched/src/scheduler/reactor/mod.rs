@@ -41,12 +41,11 @@
 pub(crate) mod fallback;
 pub(crate) mod source;
 
-use super::monitor;
+use super::{monitor, wakes};
 use crate::clock::{real_now, to_nanos};
 use crate::sys::census;
 use crate::sys::global::{Mutex, OnceLock, lock};
 use crate::sys::prim::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
-use crate::wait::queue::wake_quietly;
 use mio::event::Event;
 use mio::unix::SourceFd;
 use mio::{Events, Interest, Poll, Registry, Token};
@@ -139,10 +138,7 @@ fn is_awaited() -> bool {
 /// the others nor the caller must suffer.
 pub(super) fn wake_all(woken: &mut Vec<Waker>) -> bool {
     let any = !woken.is_empty();
-    for waker in woken.drain(..) {
-        wake_quietly(Some(waker));
-        census::end_deliveries(1);
-    }
+    wakes::wake_all(woken, census::end_deliveries);
     any
 }
 

@@ -215,3 +215,18 @@ fn the_process_has_a_cache() {
     receiver.recv_timeout(SOON).unwrap();
     assert!(stats().live >= 1);
 }
+
+#[test]
+#[cfg(target_os = "linux")]
+fn how_long_a_thread_has_had_a_processor_can_be_told() {
+    let me = os_id();
+    let Some(before) = processor_time(me) else { return }; // a system that does not say
+    let start = Instant::now();
+    while processor_time(me).unwrap() < before + Duration::from_millis(5) {
+        assert!(start.elapsed() < SOON);
+    }
+    let worked = processor_time(me).unwrap();
+    thread::sleep(Duration::from_millis(30));
+    assert!(processor_time(me).unwrap() - worked < Duration::from_millis(20), "it slept");
+    assert_eq!(processor_time(u32::MAX), None, "there is no such thread");
+}
