@@ -64,6 +64,11 @@ impl Args {
         self.n.unwrap_or(own)
     }
 
+    /// The value of `--name`; ends the program with a complaint if it is not there.
+    pub fn required(&self, name: &str) -> &str {
+        self.option(name).unwrap_or_else(|| fail(&format!("--{name} is missing")))
+    }
+
     /// The value of `--name`.
     pub fn option(&self, name: &str) -> Option<&str> {
         self.options.iter().find(|(n, _)| n == name).map(|(_, value)| value.as_str())
@@ -84,6 +89,15 @@ pub fn report(metric: &str, value: f64, unit: &str) {
 /// Prints a time divided by a count, in nanoseconds.
 pub fn report_per(metric: &str, time: Duration, n: u64) {
     report(metric, time.as_nanos() as f64 / n as f64, "ns");
+}
+
+/// Prints a number that all systems must agree on: the runner compares what ends in `_check`.
+pub fn report_check(metric: &str, output: &[u8]) {
+    // FNV-1a, of which a float holds so many bits.
+    let sum = output.iter().fold(0xcbf2_9ce4_8422_2325_u64, |sum, byte| {
+        (sum ^ u64::from(*byte)).wrapping_mul(0x0000_0100_0000_01b3)
+    });
+    report(metric, (sum >> 16) as f64, "sum");
 }
 
 /// Prints that a server is ready, for whoever loads it.

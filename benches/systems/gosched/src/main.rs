@@ -1,16 +1,97 @@
 //! The rows on gosched: `bench-gosched ROW [--workers 2] [--mode pinned|migrate] [N]`.
 
+#[path = "../../../rows/apart/gosched.rs"]
+mod apart;
+#[path = "../../../rows/blocked/gosched.rs"]
+mod blocked;
+#[path = "../../../rows/blocked_async/gosched.rs"]
+mod blocked_async;
+#[path = "../../../rows/cancel/gosched.rs"]
+mod cancel;
+#[path = "../../../rows/digest_small/gosched.rs"]
+mod digest_small;
+#[path = "../../../rows/fanout/gosched.rs"]
+mod fanout;
+#[path = "../../../rows/http/gosched.rs"]
+mod http;
+#[path = "../../../rows/http_sleep/gosched.rs"]
+mod http_sleep;
+#[path = "../../../rows/idle/gosched.rs"]
+mod idle;
+#[path = "../../../rows/idle_echo/gosched.rs"]
+mod idle_echo;
+#[path = "../../../rows/idle_echo_async/gosched.rs"]
+mod idle_echo_async;
+#[path = "../../../rows/idle_echo_small/gosched.rs"]
+mod idle_echo_small;
+#[path = "../../../rows/lock/gosched.rs"]
+mod lock;
+#[path = "../../../rows/mpmc/gosched.rs"]
+mod mpmc;
+#[path = "../../../rows/mutex/gosched.rs"]
+mod mutex;
+#[path = "../../../rows/pairs/gosched.rs"]
+mod pairs;
 #[path = "../../../rows/pingpong/gosched.rs"]
 mod pingpong;
+#[path = "../../../rows/pool/gosched.rs"]
+mod pool;
+#[path = "../../../rows/rlock/gosched.rs"]
+mod rlock;
+#[path = "../../../rows/roundtrip/gosched.rs"]
+mod roundtrip;
+#[path = "../../../rows/select0/gosched.rs"]
+mod select0;
+#[path = "../../../rows/select128/gosched.rs"]
+mod select128;
+#[path = "../../../rows/sleepers/gosched.rs"]
+mod sleepers;
+#[path = "../../../rows/sleepers_async/gosched.rs"]
+mod sleepers_async;
 #[path = "../../../rows/spawn/gosched.rs"]
 mod spawn;
+#[path = "../../../rows/spawn_async/gosched.rs"]
+mod spawn_async;
+#[path = "../../../rows/spsc/gosched.rs"]
+mod spsc;
+#[path = "../../../rows/yield/gosched.rs"]
+mod yields;
 
 use bench_support::Args;
 
 type Rows = &'static [(&'static str, fn(&Args))];
 
 /// These run on the main goroutine of a runtime as the arguments say.
-const ON_A_RUNTIME: Rows = &[("pingpong", pingpong::run), ("spawn", spawn::run)];
+const ON_A_RUNTIME: Rows = &[
+    ("apart", apart::run),
+    ("blocked", blocked::run),
+    ("blocked_async", blocked_async::run),
+    ("cancel", cancel::run),
+    ("digest_small", digest_small::run),
+    ("fanout", fanout::run),
+    ("http", http::run),
+    ("http_sleep", http_sleep::run),
+    ("idle", idle::run),
+    ("idle_echo", idle_echo::run),
+    ("idle_echo_async", idle_echo_async::run),
+    ("idle_echo_small", idle_echo_small::run),
+    ("lock", lock::run),
+    ("mpmc", mpmc::run),
+    ("mutex", mutex::run),
+    ("pairs", pairs::run),
+    ("pingpong", pingpong::run),
+    ("pool", pool::run),
+    ("rlock", rlock::run),
+    ("roundtrip", roundtrip::run),
+    ("select0", select0::run),
+    ("select128", select128::run),
+    ("sleepers", sleepers::run),
+    ("sleepers_async", sleepers_async::run),
+    ("spawn", spawn::run),
+    ("spawn_async", spawn_async::run),
+    ("spsc", spsc::run),
+    ("yield", yields::run),
+];
 
 /// These run on the main thread, before there is any runtime, and make their own.
 const BEFORE_ANY: Rows = &[];

@@ -2,8 +2,14 @@
 
 mod async_channel;
 mod crossfire;
+mod crossfire_threads;
 mod flume;
+mod flume_threads;
 mod kanal;
+mod kanal_threads;
+mod parking;
+mod rayon;
+mod smol;
 mod threads;
 mod tokio;
 
@@ -13,8 +19,14 @@ use crate::Rows;
 pub const ALL: &[(&str, Rows)] = &[
     ("async-channel", async_channel::ROWS),
     ("crossfire", crossfire::ROWS),
+    ("crossfire-threads", crossfire_threads::ROWS),
     ("flume", flume::ROWS),
+    ("flume-threads", flume_threads::ROWS),
     ("kanal", kanal::ROWS),
+    ("kanal-threads", kanal_threads::ROWS),
+    ("parking", parking::ROWS),
+    ("rayon", rayon::ROWS),
+    ("smol", smol::ROWS),
     ("threads", threads::ROWS),
     ("tokio", tokio::ROWS),
 ];
