@@ -29,7 +29,7 @@ pub(crate) fn instructions(
     let collected = |n: u64| {
         let mut rest: Vec<_> = row.args.iter().map(Into::into).collect();
         rest.push(n.to_string().into());
-        let program = programs.program(&system, row.program_of("gosched"), 1, rest)?;
+        let program = programs.program(&system, row.program_of(&system), 1, rest)?;
         collect(&program, out, timeout)
             .map_err(|error| format!("under callgrind: {}: {error}", program.line()))
     };

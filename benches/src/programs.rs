@@ -2,6 +2,7 @@
 
 use crate::process::{self, Program};
 use crate::system::System;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -16,9 +17,8 @@ const PATIENCE: Duration = Duration::from_secs(600);
 /// The programs, as far as they are needed.
 #[derive(Debug, Default)]
 pub(crate) struct Programs {
-    gosched: Option<PathBuf>,
-    peers: Option<PathBuf>,
-    mimalloc: Option<PathBuf>,
+    /// The Rust programs by their names.
+    rust: BTreeMap<String, PathBuf>,
     go: Option<PathBuf>,
     /// The go command.
     pub(crate) go_command: Option<PathBuf>,
@@ -30,22 +30,15 @@ impl Programs {
     /// Builds what these systems need. Without Go there is no Go; without anything else an error.
     pub(crate) fn build(root: &Path, systems: &[System], go: Option<&Path>) -> Result<Programs, String> {
         let mut programs = Programs::default();
-        let mut packages = vec!["-p", "bench-gosched"];
-        if systems.iter().any(|system| !system.is_ours() && system.base != "go") {
-            packages.extend(["-p", "bench-peers"]);
-        }
+        let packages: BTreeSet<&str> = systems.iter().filter_map(System::package).collect();
         for path in cargo_build(root, &packages)? {
-            match path.file_stem().and_then(|name| name.to_str()) {
-                Some("bench-gosched") => programs.gosched = Some(path),
-                Some("peers") => programs.peers = Some(path),
-                Some("peers-mimalloc") => programs.mimalloc = Some(path),
-                _ => {}
-            }
+            let name = path.file_stem().unwrap_or_default().display().to_string();
+            programs.rust.insert(name, path);
         }
         if systems.iter().any(|system| system.base == "go") {
             match find_go(root, go) {
                 Ok(go) => {
-                    programs.go = Some(build_go(root, &go)?);
+                    programs.go = Some(build_go(root, &go, &root.join("target/bench"))?);
                     programs.go_command = Some(go);
                 }
                 Err(why) => programs.no_go = Some(why),
@@ -62,14 +55,14 @@ impl Programs {
         workers: u16,
         rest: Vec<OsString>,
     ) -> Result<Program, String> {
-        let none = || format!("{} has no program", system.name);
-        let path = match (system.base.as_str(), system.mimalloc) {
-            ("gosched", _) => &self.gosched,
-            ("go", _) => &self.go,
-            (_, false) => &self.peers,
-            (_, true) => &self.mimalloc,
+        let name = match (system.package(), system.mimalloc) {
+            (Some("bench-peers"), false) => "peers",
+            (Some("bench-peers"), true) => "peers-mimalloc",
+            (Some("bench-coroutines"), _) => "coroutines",
+            (package, _) => package.unwrap_or_default(),
         };
-        let path = path.clone().ok_or_else(none)?;
+        let path = if system.base == "go" { self.go.as_ref() } else { self.rust.get(name) };
+        let path = path.cloned().ok_or_else(|| format!("{} has no program", system.name))?;
         let mut args: Vec<OsString> = Vec::new();
         if !system.is_ours() && system.base != "go" {
             args.push(system.base.as_str().into());
@@ -88,11 +81,11 @@ impl Programs {
 }
 
 /// Builds packages and returns their programs. What cargo has to say it says itself.
-fn cargo_build(root: &Path, packages: &[&str]) -> Result<Vec<PathBuf>, String> {
+fn cargo_build(root: &Path, packages: &BTreeSet<&str>) -> Result<Vec<PathBuf>, String> {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let mut command = Command::new(cargo);
     command.args(["build", "--release", "--message-format=json-render-diagnostics", "--manifest-path"]);
-    command.arg(root.join("Cargo.toml")).args(packages);
+    command.arg(root.join("Cargo.toml")).args(packages.iter().flat_map(|package| ["-p", package]));
     let output = command.stdin(Stdio::null()).stderr(Stdio::inherit()).output();
     let output = output.map_err(|error| format!("cannot run cargo, which builds the programs: {error}"))?;
     if !output.status.success() {
@@ -144,9 +137,9 @@ fn find_go(root: &Path, named: Option<&Path>) -> Result<PathBuf, String> {
     version_of(&go).map(|_| go).map_err(|error| cannot("the Go that was installed does not run", error))
 }
 
-/// Puts all Go files into one directory and builds them.
-fn build_go(root: &Path, go: &Path) -> Result<PathBuf, String> {
-    let (bench, sources) = (root.join("target/bench"), root.join("target/bench/go"));
+/// Puts all Go files into one directory below `bench` and builds them.
+fn build_go(root: &Path, go: &Path, bench: &Path) -> Result<PathBuf, String> {
+    let sources = bench.join("go");
     let cannot = |error: std::io::Error| format!("cannot put Go's files into {}: {error}", sources.display());
     if sources.exists() {
         fs::remove_dir_all(&sources).map_err(cannot)?;
@@ -200,23 +193,36 @@ mod tests {
 
     #[test]
     fn each_system_is_called_in_its_way() {
-        let path = |name: &str| Some(PathBuf::from(name));
-        let programs = Programs {
-            gosched: path("g"),
-            peers: path("p"),
-            mimalloc: path("m"),
-            go: path("go"),
-            ..Programs::default()
-        };
+        let names = [("bench-gosched", "g"), ("peers", "p"), ("peers-mimalloc", "m"), ("coroutines", "c")];
+        let rust: BTreeMap<_, _> = names.map(|(name, path)| (name.to_owned(), PathBuf::from(path))).into();
+        let programs = Programs { rust: rust.clone(), go: Some("go".into()), ..Programs::default() };
         let line = |system: &str| {
             programs.program(&System::parse(system), "row", 3, vec!["7".into()]).map(|program| program.line())
         };
         assert_eq!(line("gosched-migrate").unwrap(), "g row --workers 3 --mode migrate 7");
         assert_eq!(line("tokio-current-mimalloc").unwrap(), "m tokio row --workers 3 --mode current 7");
         assert_eq!(line("kanal-threads").unwrap(), "p kanal-threads row --workers 3 7");
+        assert_eq!(line("go-lib").unwrap(), "c go-lib row --workers 3 7");
         assert_eq!(line("go").unwrap(), "go row --workers 3 7");
-        let without = Programs { gosched: path("g"), ..Programs::default() };
+        let without = Programs { rust, ..Programs::default() };
         assert!(without.program(&System::parse("go"), "row", 2, vec![]).is_err());
+    }
+
+    #[test]
+    fn gos_files_build_and_know_their_rows() {
+        let go = crate::root().join("target/bench/go-venv/bin/go");
+        if !go.exists() {
+            eprintln!("SKIPPED: there is no {}", go.display());
+            return;
+        }
+        let bench = tempfile::tempdir().unwrap();
+        let path = build_go(crate::root(), &go, bench.path()).unwrap();
+        let call = |row: &str| {
+            let program = Program { path: path.clone(), args: vec![row.into(), "10".into()], env: vec![] };
+            process::run(&program, PATIENCE)
+        };
+        assert!(call("pingpong").unwrap().figure("pingpong").is_ok());
+        assert!(call("no_such_row").unwrap_err().contains("no_such_row"));
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! The rows: what rows/<row>/row.toml says.
 
+use crate::system::System;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::fs;
@@ -36,7 +37,7 @@ pub(crate) struct Row {
     pub(crate) from: Option<String>,
     /// The programs are those of this row; its own if left out.
     pub(crate) program: Option<String>,
-    /// The same for a single system.
+    /// The same for a single system, by its name with the variants or without.
     #[serde(default)]
     pub(crate) programs: BTreeMap<String, String>,
     /// Further arguments of the programs.
@@ -155,7 +156,8 @@ impl Row {
         must(self.systems.iter().any(|system| system == "gosched"), "`systems` lacks gosched");
         must(self.server.is_some() != (self.n != 0), "either `n` or `[server]`");
         for name in self.counts.keys().chain(self.programs.keys()) {
-            let known = self.systems.iter().any(|system| crate::system::System::parse(system).base == *name);
+            let known =
+                self.systems.iter().any(|system| system == name || System::parse(system).base == *name);
             must(known, &format!("{name} is not among the systems"));
         }
         must(!self.counts.values().any(|n| *n == 0), "a count is above 0");
@@ -163,14 +165,24 @@ impl Row {
         faults
     }
 
-    /// The row of the program that `system` (without its variants) runs.
-    pub(crate) fn program_of(&self, system: &str) -> &str {
-        self.programs.get(system).or(self.program.as_ref()).unwrap_or(&self.name)
+    /// The row of the program that a system runs.
+    pub(crate) fn program_of(&self, system: &System) -> &str {
+        let own = self.programs.get(&system.name).or_else(|| self.programs.get(&system.base));
+        own.or(self.program.as_ref()).unwrap_or(&self.name)
     }
 
-    /// How often `system` (without its variants) does it.
-    pub(crate) fn count_of(&self, system: &str, quick: bool) -> u64 {
-        let n = self.counts.get(system).copied().unwrap_or(self.n);
+    /// How often a system does it.
+    pub(crate) fn count_of(&self, system: &System, quick: bool) -> u64 {
+        let own = self.counts.get(&system.name).or_else(|| self.counts.get(&system.base));
+        self.count(own.copied().unwrap_or(self.n), quick)
+    }
+
+    /// How many files its tree has.
+    pub(crate) fn files(&self, quick: bool) -> u64 {
+        self.count(self.n, quick)
+    }
+
+    fn count(&self, n: u64, quick: bool) -> u64 {
         if quick { self.quick.unwrap_or(n / 20).clamp(1, n.max(1)) } else { n }
     }
 }
@@ -231,23 +243,24 @@ mod tests {
 
     #[test]
     fn a_row_is_read() {
-        let rest = "systems = ['gosched', 'go', 'tokio-current']\nn = 1000\nfactor = 1.9\n[counts]\ntokio = 40\n\
+        let rest = "systems = ['gosched', 'go', 'tokio-current']\nn = 1000\nfactor = 1.9\n[counts]\ntokio = 40\ntokio-current = 9\n\
                     [programs]\ngo = 'other'\n[callgrind]\nn = 5";
         let row = row(rest).unwrap();
         assert_eq!(
             (row.name.as_str(), row.better, row.factor, row.mode),
             ("r", Better::Less, Some(1.9), Judged::Pinned)
         );
-        assert_eq!((row.count_of("go", false), row.count_of("go", true)), (1000, 50));
-        assert_eq!((row.count_of("tokio", false), row.count_of("tokio", true)), (40, 2));
-        assert_eq!((row.program_of("go"), row.program_of("tokio")), ("other", "r"));
+        let counts = |name: &str| [false, true].map(|quick| row.count_of(&System::parse(name), quick));
+        assert_eq!((counts("go"), counts("tokio"), counts("tokio-current")), ([1000, 50], [40, 2], [9, 1]));
+        let program = |name: &str| row.program_of(&System::parse(name));
+        assert_eq!((program("go"), program("tokio"), program("gosched-pinned")), ("other", "r", "r"));
         assert_eq!(row.callgrind.map(|c| (c.n, c.per)), Some((5, 1)));
     }
 
     #[test]
     fn a_quick_count_is_never_none_and_never_more() {
         let row = row("systems = ['gosched', 'go']\nn = 10\nquick = 50\n[counts]\ngo = 1").unwrap();
-        assert_eq!((row.count_of("gosched", true), row.count_of("go", true)), (10, 1));
+        assert_eq!((row.files(true), row.count_of(&System::parse("go"), true)), (10, 1));
     }
 
     #[test]

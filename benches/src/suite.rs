@@ -13,7 +13,7 @@ use crate::{callgrind, chart, root, server, table, tree};
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::fs;
-use std::io::{self, Write};
+use std::io::{self, IsTerminal, Write};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, SystemTime};
@@ -104,6 +104,13 @@ fn draw(results: &Results, path: &Path) -> Result<(), String> {
     replace(&path.with_file_name("systems.svg"), &chart::systems(results)?)
 }
 
+/// Says on a terminal what is going on, in a line that the next one replaces.
+fn progress(what: &str) {
+    if io::stderr().is_terminal() {
+        eprint!("\r\x1b[K{what}");
+    }
+}
+
 /// What all rows need.
 struct Suite<'a> {
     args: &'a Args,
@@ -169,7 +176,7 @@ impl Suite<'_> {
         let quick = self.args.quick;
         let mut rest: Vec<OsString> = row.args.iter().map(Into::into).collect();
         if let Some(tree) = row.tree {
-            match tree::make(&root().join("target/bench/trees"), tree, row.count_of("", quick)) {
+            match tree::make(&root().join("target/bench/trees"), tree, row.files(quick)) {
                 Ok(path) => rest.extend(["--dir".into(), path.into()]),
                 Err(error) => {
                     let failed = systems.into_iter().map(|system| (system, Err(error.clone())));
@@ -185,10 +192,10 @@ impl Suite<'_> {
         let rounds = if is_idle { self.session.rounds.min(3) } else { self.session.rounds };
         let outcome = measure::rounds(&systems, rounds, |name| {
             let system = System::parse(name);
-            eprint!("\r\x1b[K{} {name}", row.name);
+            progress(&format!("{} {name}", row.name));
             let once = || self.once(row, &system, &rest);
             let run = if quick { once() } else { measure::round(&row.metric, &row.unit, once) };
-            eprint!("\r\x1b[K");
+            progress("");
             run
         });
         (outcome, skipped)
@@ -196,12 +203,11 @@ impl Suite<'_> {
 
     fn once(&self, row: &Row, system: &System, rest: &[OsString]) -> Result<Run, String> {
         let mut rest = rest.to_vec();
-        let program =
-            |rest| self.programs.program(system, row.program_of(&system.base), self.args.workers, rest);
+        let program = |rest| self.programs.program(system, row.program_of(system), self.args.workers, rest);
         match row.server {
             Some(load) => server::run(&program(rest)?, load, self.args.quick, self.timeout),
             None => {
-                rest.push(row.count_of(&system.base, self.args.quick).to_string().into());
+                rest.push(row.count_of(system, self.args.quick).to_string().into());
                 process::run(&program(rest)?, self.timeout)
             }
         }
@@ -229,10 +235,10 @@ impl Suite<'_> {
         if !self.has_callgrind || row.callgrind.is_none() {
             return known.filter(|_| row.callgrind.is_some());
         }
-        eprint!("\r\x1b[K{} under callgrind", row.name);
+        progress(&format!("{} under callgrind", row.name));
         let out = root().join("target/bench/callgrind.out");
         let counted = callgrind::instructions(&self.programs, row, &out, self.timeout);
-        eprint!("\r\x1b[K");
+        progress("");
         counted.unwrap_or_else(|error| {
             eprintln!("note: {}: no instructions: {error}", row.name);
             None

@@ -30,6 +30,17 @@ impl System {
         System { name: name.to_owned(), base: base.to_owned(), mode, mimalloc }
     }
 
+    /// The package of its program, if that is in Rust.
+    pub(crate) fn package(&self) -> Option<&'static str> {
+        match self.base.as_str() {
+            "go" => None,
+            "gosched" => Some("bench-gosched"),
+            // They change what belongs to the whole process.
+            "may" | "go-lib" => Some("bench-coroutines"),
+            _ => Some("bench-peers"),
+        }
+    }
+
     pub(crate) fn is_ours(&self) -> bool {
         self.base == "gosched"
     }
