@@ -43,23 +43,25 @@ pub(crate) fn row(name: &str, new: &Measured, session: &Session, committed: &Res
     if is < was * (1.0 - SLACK) { Verdict::Behind(text) } else { Verdict::Holds(text) }
 }
 
-/// Prints what was found; whether all rows that can be compared hold.
-pub(crate) fn print(verdicts: &[Verdict]) -> bool {
-    let mut holds = 0;
+/// What was found, and whether all rows that can be compared hold.
+pub(crate) fn summary(verdicts: &[Verdict]) -> (String, bool) {
+    let (mut text, mut holds, mut behind) = (String::new(), 0, 0);
     for verdict in verdicts {
         match verdict {
             Verdict::Holds(_) => holds += 1,
-            Verdict::Behind(text) => println!("BEHIND          {text}"),
-            Verdict::CannotCompare(text) => println!("cannot compare  {text}"),
+            Verdict::Behind(row) => {
+                behind += 1;
+                text.push_str(&format!("BEHIND          {row}\n"));
+            }
+            Verdict::CannotCompare(row) => text.push_str(&format!("cannot compare  {row}\n")),
         }
     }
-    let behind = verdicts.iter().filter(|verdict| matches!(verdict, Verdict::Behind(_))).count();
-    println!(
-        "check: {holds} rows hold, {behind} are more than {:.0}% behind the committed ratio, {} cannot be compared",
+    text.push_str(&format!(
+        "check: {holds} rows hold, {behind} are more than {:.0}% behind the committed ratio, {} cannot be compared\n",
         SLACK * 100.0,
         verdicts.len() - holds - behind
-    );
-    behind == 0
+    ));
+    (text, behind == 0)
 }
 
 #[cfg(test)]
@@ -138,7 +140,9 @@ mod tests {
             panic!("it failed")
         };
         assert!(text.contains("exit code 101") && !text.contains("panicked"));
-        assert!(!print(&[Verdict::Behind(text)]));
-        assert!(print(&[Verdict::Holds(String::new()), Verdict::CannotCompare(String::new())]));
+        let (said, holds) = summary(&[Verdict::Behind(text)]);
+        assert!(!holds && said.contains("BEHIND") && said.contains("exit code 101"));
+        let (said, holds) = summary(&[Verdict::Holds(String::new()), Verdict::CannotCompare("why".into())]);
+        assert!(holds && said.contains("cannot compare  why") && said.contains("1 rows hold, 0 are"));
     }
 }

@@ -25,7 +25,8 @@ use std::process::ExitCode;
 
 /// The project.
 fn root() -> &'static Path {
-    Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/.."))
+    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
+    here.parent().unwrap_or(here)
 }
 
 fn main() -> ExitCode {

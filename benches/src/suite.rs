@@ -23,8 +23,7 @@ pub(crate) fn run(args: &Args) -> Result<bool, String> {
     let all = row::all(&root().join("benches/rows"))?;
     let rows = row::chosen(&all, &args.rows)?;
     if args.list {
-        // Whoever reads may have seen enough.
-        let _ = io::stdout().write_all(table::list(&rows).as_bytes());
+        say(&table::list(&rows));
         return Ok(true);
     }
     known_systems(&all, &args.systems)?;
@@ -44,7 +43,7 @@ pub(crate) fn run(args: &Args) -> Result<bool, String> {
         for row in rows.iter().filter(|row| row.from.as_ref().unwrap_or(&row.name) == &base.name) {
             let mut measured = Measured::new(row, &suite.begin, &outcome, &skipped);
             measured.instructions = suite.instructions(row, &results);
-            print!("{}", table::row(&row.name, &measured));
+            say(&table::row(&row.name, &measured));
             bars.extend(table::bars(row, &measured));
             failed.extend(measured.failed.keys().map(|system| format!("{} {system}", row.name)));
             if let Some(committed) = &committed {
@@ -52,19 +51,28 @@ pub(crate) fn run(args: &Args) -> Result<bool, String> {
             }
             results.put(&row.name, measured, &suite.session);
         }
-        println!();
+        say("\n");
         // After each, so that what was measured is kept whatever comes.
         results.write(&path)?;
     }
-    println!("{}", table::bars_text(&bars));
+    say(&format!("{}\n", table::bars_text(&bars)));
     draw(&results, &path)?;
-    println!("`12x`: gosched is so many times better; ~: the ranges overlap; !: the machine was noisy.");
-    println!("results in {}, charts beside them", path.display());
+    say("12x: gosched is so many times better; ~: the ranges overlap; !: the machine was noisy.\n");
+    say(&format!("results in {}, charts beside them\n", path.display()));
     for what in &failed {
-        println!("FAILED: {what}");
+        say(&format!("FAILED: {what}\n"));
     }
-    let holds = committed.is_none() || check::print(&verdicts);
+    let (text, holds) = check::summary(&verdicts);
+    if args.check {
+        say(&text);
+    }
     Ok(failed.is_empty() && holds)
+}
+
+/// Prints. Whoever reads may have seen enough and gone, which is no reason to stop measuring.
+fn say(text: &str) {
+    let mut out = io::stdout();
+    let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
 }
 
 /// Refuses names that no row has.
