@@ -12,10 +12,14 @@ pub mod interference;
 pub mod skynet;
 #[path = "../../../../rows/sleepers/smol.rs"]
 pub mod sleepers;
+#[path = "../../../../rows/spawn/smol.rs"]
+pub mod spawn;
 #[path = "../../../../rows/spawn_many/smol.rs"]
 pub mod spawn_many;
 #[path = "../../../../rows/waitgroup/smol.rs"]
 pub mod waitgroup;
+#[path = "../../../../rows/yield/smol.rs"]
+pub mod yields;
 
 pub const ROWS: crate::Rows = &[
     ("after", after::run),
@@ -24,6 +28,8 @@ pub const ROWS: crate::Rows = &[
     ("interference", interference::run),
     ("skynet", skynet::run),
     ("sleepers", sleepers::run),
+    ("spawn", spawn::run),
     ("spawn_many", spawn_many::run),
     ("waitgroup", waitgroup::run),
+    ("yield", yields::run),
 ];

@@ -20,8 +20,6 @@ pub mod pingpong;
 pub mod pipeline;
 #[path = "../../../../rows/pool/threads.rs"]
 pub mod pool;
-#[path = "../../../../rows/rwlock/threads.rs"]
-pub mod rwlock;
 #[path = "../../../../rows/select0/threads.rs"]
 pub mod select0;
 #[path = "../../../../rows/select128/threads.rs"]
@@ -50,7 +48,6 @@ pub const ROWS: crate::Rows = &[
     ("pingpong", pingpong::run),
     ("pipeline", pipeline::run),
     ("pool", pool::run),
-    ("rwlock", rwlock::run),
     ("select0", select0::run),
     ("select128", select128::run),
     ("select8_0", select8_0::run),
