@@ -50,8 +50,8 @@ pub(crate) fn ratios(results: &Results) -> Result<String, String> {
             let text = format!("{ours} against {theirs} {}, {best}{noisy}", row.unit);
             write(area, &text, (LABELS + PLOT + 66, y - 6), BLACK)?;
         }
-        let legend = "to the right gosched is better; a pale bar does not reach what is asked for, which is the black mark \
-                      or else 1x; a grey one has only a bar of its own; !: the machine was noisy";
+        let legend = "to the right gosched is better; a pale bar does not reach what is asked for, which is the \
+                      black mark or else 1x; a grey one has only a bar of its own; !: the machine was noisy";
         write(area, legend, (16, 46), GREY)
     })
 }
