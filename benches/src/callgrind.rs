@@ -1,7 +1,7 @@
 //! Instructions for each operation, which are the same on a noisy machine as on a quiet one.
 //!
-//! gosched runs pinned with one worker under callgrind, once with a count and once with twice that. What the second
-//! has more are the instructions of so many operations, without start and end.
+//! gosched runs pinned with one worker under callgrind, once with a count and once with twice that. What the
+//! second has more are the instructions of so many operations, without start and end.
 
 use crate::process::{self, Program};
 use crate::programs::Programs;

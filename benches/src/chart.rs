@@ -2,10 +2,10 @@
 
 use crate::results::{Measured, Results};
 use crate::stats::{number, ratio};
-use crate::system;
+use crate::system::{self, System};
 use plotters::coord::Shift;
 use plotters::prelude::*;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::error::Error;
 
 type Area<'a> = DrawingArea<SVGBackend<'a>, Shift>;
@@ -26,12 +26,17 @@ const PALE: RGBColor = RGBColor(0xe2, 0xe2, 0xe2);
 
 /// A chart's text, for the file.
 pub(crate) fn ratios(results: &Results) -> Result<String, String> {
-    draw(results, "gosched and the best other system of each row", |area, rows, scale| {
-        for (place, (_, row)) in rows.iter().enumerate() {
+    let shown = |row: &Measured| row.ratio.into_iter().chain(row.factor).collect();
+    draw(results, "gosched and the best other system of each row", shown, |area, rows, scale| {
+        for (place, row) in rows.iter().enumerate() {
             let (Some(ratio), Some(best)) = (row.ratio, &row.best) else { continue };
             let (y, x) = (middle(place), scale.at(ratio));
+            let colour = match row.factor {
+                None => GREY,
+                Some(_) if ratio < 1.0 => WORSE,
+                Some(_) => BETTER,
+            };
             let good = row.factor.is_none_or(|factor| ratio >= factor);
-            let colour = if ratio < 1.0 { WORSE } else { BETTER };
             let style = if good { colour.filled() } else { colour.mix(0.45).filled() };
             area.draw(&Rectangle::new([(scale.at(1.0), y - 6), (x, y + 6)], style))?;
             if let Some(factor) = row.factor.filter(|factor| *factor != 1.0) {
@@ -40,75 +45,66 @@ pub(crate) fn ratios(results: &Results) -> Result<String, String> {
             }
             let (ours, theirs) = (&row.systems[row.ours.as_ref().unwrap_or(best)], &row.systems[best]);
             let noisy = if row.is_noisy() { " !" } else { "" };
-            let text = format!(
-                "{}x   {} against {} {}, {best}{noisy}",
-                number(ratio),
-                number(ours.median),
-                number(theirs.median),
-                row.unit
-            );
-            area.draw(&Text::new(text, (LABELS + PLOT + 12, y - 6), (FONT, 12).into_font().color(&BLACK)))?;
+            let (ours, theirs) = (number(ours.median), number(theirs.median));
+            write(area, &format!("{}x", number(ratio)), (LABELS + PLOT + 12, y - 6), BLACK)?;
+            let text = format!("{ours} against {theirs} {}, {best}{noisy}", row.unit);
+            write(area, &text, (LABELS + PLOT + 66, y - 6), BLACK)?;
         }
-        let legend =
-            "to the right gosched is better; a black mark is what is asked for, a pale bar does not reach it";
-        area.draw(&Text::new(legend, (16, 46), (FONT, 12).into_font().color(&GREY)))?;
-        Ok(())
+        let legend = "to the right gosched is better; a pale bar does not reach what is asked for, which is the \
+                      black mark or else 1x; a grey one has only a bar of its own; !: the machine was noisy";
+        write(area, legend, (16, 46), GREY)
     })
 }
 
 /// The same with every system: where a point is to the right, gosched is better than it.
 pub(crate) fn systems(results: &Results) -> Result<String, String> {
-    draw(results, "gosched and every other system", |area, rows, scale| {
-        let mut colours: BTreeMap<String, RGBColor> = BTreeMap::new();
-        let bases =
-            rows.iter().flat_map(|(_, row)| row.systems.keys()).map(|name| system::System::parse(name).base);
-        for base in bases.filter(|base| base != "gosched") {
-            colours.entry(base).or_insert(WHITE);
-        }
-        let count = colours.len().max(1);
-        for (place, colour) in colours.values_mut().enumerate() {
-            *colour = hue(place, count);
-        }
-        for (place, (_, row)) in rows.iter().enumerate() {
-            let Some(ours) = row.ours.as_ref().map(|name| &row.systems[name]) else { continue };
-            let y = middle(place);
-            for (name, figures) in row.systems.iter().filter(|(name, _)| !system::is_ours(name)) {
-                let system = system::System::parse(name);
-                let x = scale.at(ratio(row.better, ours.median, figures.median));
-                // A variant of a system is a ring.
-                let variant = system.mimalloc || system.mode.is_some();
-                let style = if variant {
-                    colours[&system.base].stroke_width(2)
-                } else {
-                    colours[&system.base].filled()
-                };
-                area.draw(&Circle::new((x, y), 5, style))?;
+    let others = |row: &Measured| -> Vec<(String, f64)> {
+        let ours = row.ours.as_ref().map(|name| row.systems[name].median);
+        let others = row.systems.iter().filter(|(name, _)| !system::is_ours(name));
+        others.filter_map(|(name, of)| Some((name.clone(), ratio(row.better, ours?, of.median)))).collect()
+    };
+    let shown = |row: &Measured| others(row).into_iter().map(|(_, ratio)| ratio).collect();
+    draw(results, "gosched and every other system", shown, |area, rows, scale| {
+        let names = rows.iter().flat_map(|row| row.systems.keys());
+        let bases: BTreeSet<String> =
+            names.map(|name| System::parse(name).base).filter(|base| base != "gosched").collect();
+        let colours: BTreeMap<&String, RGBColor> = bases.iter().zip((0..).map(colour)).collect();
+        for (place, row) in rows.iter().enumerate() {
+            for (name, ratio) in others(row) {
+                let system = System::parse(&name);
+                let (colour, is_variant) = (colours[&system.base], system.mimalloc || system.mode.is_some());
+                let style = if is_variant { colour.stroke_width(2) } else { colour.filled() };
+                area.draw(&Circle::new((scale.at(ratio), middle(place)), 5, style))?;
             }
         }
-        let (mut x, mut y) = (16, 46);
+        let (mut x, mut y) = (16, 40);
         for (base, colour) in &colours {
-            let width = 26 + base.len() as i32 * 7;
+            let width = 28 + base.len() as i32 * 7;
             if x + width > WIDTH - 16 {
                 (x, y) = (16, y + 18);
             }
             area.draw(&Circle::new((x + 5, y + 6), 5, colour.filled()))?;
-            area.draw(&Text::new(base.clone(), (x + 14, y), (FONT, 12).into_font().color(&BLACK)))?;
+            write(area, base, (x + 14, y), BLACK)?;
             x += width;
         }
-        let text = "rings: a variant (one thread, mimalloc)";
-        area.draw(&Text::new(
-            text,
-            (LABELS + PLOT + 12, middle(0) - 6),
-            (FONT, 12).into_font().color(&GREY),
-        ))?;
-        Ok(())
+        let text = "to the right gosched is better; a ring is a variant (one thread, mimalloc)";
+        write(area, text, (LABELS, 18), GREY)
     })
 }
 
-/// Colours that differ, in brightness also.
-fn hue(place: usize, count: usize) -> RGBColor {
-    let lightness = if place.is_multiple_of(2) { 0.36 } else { 0.58 };
-    let (r, g, b) = HSLColor(place as f64 / count as f64, 0.75, lightness).rgb();
+/// Puts text to the right of a place and below it.
+fn write(area: &Area<'_>, text: &str, at: (i32, i32), colour: RGBColor) -> Result<(), Box<dyn Error>> {
+    Ok(area.draw(&Text::new(text.to_owned(), at, (FONT, 12).into_font().color(&colour)))?)
+}
+
+/// Kelly's colours, which differ as much as so many can.
+const COLOURS: [u32; 20] = [
+    0xf3c300, 0x875692, 0xf38400, 0x7fb8ee, 0xbe0032, 0xc2b280, 0x848482, 0x008856, 0xe68fac, 0x0067a5,
+    0xf99379, 0x604e97, 0xb3446c, 0xdcd300, 0x882d17, 0x8db600, 0x654522, 0xe25822, 0x2b3d26, 0xf6a600,
+];
+
+fn colour(place: usize) -> RGBColor {
+    let [_, r, g, b] = COLOURS[place % COLOURS.len()].to_be_bytes();
     RGBColor(r, g, b)
 }
 
@@ -145,15 +141,16 @@ impl Scale {
     }
 }
 
-/// Draws what both charts have, and then the points.
+/// Draws what both charts have, on a scale for the ratios that are `shown`, and then the points.
 fn draw<'r>(
     results: &'r Results,
     title: &str,
-    points: impl FnOnce(&Area<'_>, &[(&'r String, &'r Measured)], &Scale) -> Result<(), Box<dyn Error>>,
+    shown: impl Fn(&Measured) -> Vec<f64>,
+    points: impl FnOnce(&Area<'_>, &[&'r Measured], &Scale) -> Result<(), Box<dyn Error>>,
 ) -> Result<String, String> {
-    let rows: Vec<_> = results.rows.iter().filter(|(_, row)| row.ratio.is_some()).collect();
+    let rows: Vec<_> = results.rows.values().filter(|row| row.ratio.is_some()).collect();
     let mut text = String::new();
-    let drawn = draw_into(&mut text, results, title, &rows, points);
+    let drawn = draw_into(&mut text, results, title, &rows, shown, points);
     drawn.map_err(|error| format!("the chart cannot be drawn: {error}"))?;
     text.push('\n');
     Ok(text)
@@ -163,29 +160,22 @@ fn draw_into<'r>(
     text: &mut String,
     results: &Results,
     title: &str,
-    rows: &[(&'r String, &'r Measured)],
-    points: impl FnOnce(&Area<'_>, &[(&'r String, &'r Measured)], &Scale) -> Result<(), Box<dyn Error>>,
+    rows: &[&'r Measured],
+    shown: impl Fn(&Measured) -> Vec<f64>,
+    points: impl FnOnce(&Area<'_>, &[&'r Measured], &Scale) -> Result<(), Box<dyn Error>>,
 ) -> Result<(), Box<dyn Error>> {
     let bottom = TOP + rows.len().max(1) as i32 * LINE;
     let area = SVGBackend::with_string(text, (WIDTH as u32, (bottom + BOTTOM) as u32)).into_drawing_area();
     area.fill(&WHITE)?;
     area.draw(&Text::new(title.to_owned(), (16, 16), (FONT, 18).into_font().color(&BLACK)))?;
-    let ratios = rows.iter().flat_map(|(_, row)| {
-        let ours = row.ours.as_ref().map(|name| row.systems[name].median);
-        row.systems
-            .iter()
-            .filter(|(name, _)| !system::is_ours(name))
-            .filter_map(move |(_, figures)| Some(ratio(row.better, ours?, figures.median)))
-    });
-    let best = rows.iter().filter_map(|(_, row)| row.factor);
-    let scale = Scale::of(ratios.chain(best));
-    for (place, (_, row)) in rows.iter().enumerate() {
+    let scale = Scale::of(rows.iter().flat_map(|row| shown(row)));
+    for (place, row) in rows.iter().enumerate() {
         let y = middle(place);
         if place % 2 == 0 {
             let stripe = [(0, y - LINE / 2), (WIDTH, y + LINE / 2)];
             area.draw(&Rectangle::new(stripe, RGBColor(0xf6, 0xf6, 0xf6).filled()))?;
         }
-        area.draw(&Text::new(row.title.clone(), (16, y - 6), (FONT, 12).into_font().color(&BLACK)))?;
+        write(&area, &row.title, (16, y - 6), BLACK)?;
     }
     for mark in scale.marks() {
         let (x, colour) = (scale.at(mark), if mark == 1.0 { GREY } else { PALE });

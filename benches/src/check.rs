@@ -57,7 +57,8 @@ pub(crate) fn summary(verdicts: &[Verdict]) -> (String, bool) {
         }
     }
     text.push_str(&format!(
-        "check: {holds} rows hold, {behind} are more than {:.0}% behind the committed ratio, {} cannot be compared\n",
+        "check: {holds} rows hold, {behind} are more than {:.0}% behind the committed ratio, \
+         {} cannot be compared\n",
         SLACK * 100.0,
         verdicts.len() - holds - behind
     ));

@@ -113,7 +113,8 @@ mod tests {
 
     #[test]
     fn the_peers_versions_are_those_of_the_lock_file() {
-        let lock = "[[package]]\nname = 'bench-peers'\nversion = '0.1.0'\ndependencies = ['bench-support', 'kanal', 'tokio 1.5.0']\n\
+        let lock = "[[package]]\nname = 'bench-peers'\nversion = '0.1.0'\n\
+                    dependencies = ['bench-support', 'kanal', 'tokio 1.5.0']\n\
                     [[package]]\nname = 'bench-support'\nversion = '0.1.0'\n[[package]]\nname = 'kanal'\nversion = '0.1.1'\n\
                     [[package]]\nname = 'tokio'\nversion = '0.9.0'\n[[package]]\nname = 'tokio'\nversion = '1.5.0'\n";
         let versions = peers(lock);

@@ -187,7 +187,8 @@ mod tests {
 
     #[test]
     fn programs_are_found_in_cargos_messages() {
-        let messages = "{\"reason\":\"compiler-artifact\",\"executable\":null}\n{\"executable\":\"/t/release/peers\"}\nnoise\n";
+        let messages = "{\"reason\":\"compiler-artifact\",\"executable\":null}\n\
+                        {\"executable\":\"/t/release/peers\"}\nnoise\n";
         assert_eq!(executables(messages), [PathBuf::from("/t/release/peers")]);
     }
 

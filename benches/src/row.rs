@@ -1,4 +1,4 @@
-//! The rows: what rows/<row>/row.toml says.
+//! The rows: what `rows/<row>/row.toml` says.
 
 use crate::system::System;
 use serde::{Deserialize, Serialize};
@@ -243,7 +243,8 @@ mod tests {
 
     #[test]
     fn a_row_is_read() {
-        let rest = "systems = ['gosched', 'go', 'tokio-current']\nn = 1000\nfactor = 1.9\n[counts]\ntokio = 40\ntokio-current = 9\n\
+        let rest = "systems = ['gosched', 'go', 'tokio-current']\nn = 1000\nfactor = 1.9\n\
+                    [counts]\ntokio = 40\ntokio-current = 9\n\
                     [programs]\ngo = 'other'\n[callgrind]\nn = 5";
         let row = row(rest).unwrap();
         assert_eq!(

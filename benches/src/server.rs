@@ -85,7 +85,7 @@ fn field(text: &str, name: &str) -> Option<u64> {
     text.lines().find(|line| line.starts_with(name))?.split_whitespace().nth(1)?.parse().ok()
 }
 
-/// Processor seconds, by /proc/<pid>/stat.
+/// Processor seconds, by `/proc/<pid>/stat`.
 fn cpu_of(stat: &str) -> Result<f64, String> {
     // The name, in parentheses, may hold anything.
     let (_, rest) = stat.rsplit_once(')').ok_or("/proc/<pid>/stat is not as it should be")?;
@@ -265,7 +265,9 @@ mod tests {
     use super::*;
     use std::net::TcpListener;
 
-    const REPORT: &str = "Running 1s test @ http://127.0.0.1:1/\n  1 threads and 100 connections\n  Latency Distribution\n     50%  671.00us\n     75%    1.02ms\n     99%    2.50ms\n  135000 requests in 1.10s, 18.05MB read\nRequests/sec: 122727.27\nTransfer/sec:     16.41MB\n";
+    const REPORT: &str = "Running 1s test @ http://127.0.0.1:1/\n  1 threads and 100 connections\n  Latency Distribution\n     \
+        50%  671.00us\n     75%    1.02ms\n     99%    2.50ms\n  135000 requests in 1.10s, 18.05MB read\n\
+        Requests/sec: 122727.27\nTransfer/sec:     16.41MB\n";
 
     #[test]
     fn wrks_report_is_read() {

@@ -78,7 +78,8 @@ mod tests {
 
     #[test]
     fn gosched_is_there_in_its_modes_and_others_as_wanted() {
-        let text = "title='T'\nwhat='W'\nfair='F'\nmetric='m'\nunit='ns'\nbetter='less'\nn=1\nsystems=['gosched','go','tokio']";
+        let text = "title='T'\nwhat='W'\nfair='F'\nmetric='m'\nunit='ns'\nbetter='less'\nn=1\n\
+                    systems=['gosched','go','tokio']";
         let row = Row::parse("r", text).unwrap();
         let names = |mode, wanted: &[String]| -> Vec<String> {
             of(&row, mode, wanted).into_iter().map(|system| system.name).collect()

@@ -37,7 +37,7 @@ pub(crate) fn row(name: &str, row: &Measured) -> String {
             others.insert(0, format!("{} instructions", number(instructions)));
         }
         let line = format!(
-            "  {system:<22}{mark} {spread:<34}{against:<24}{:>5.2} cores{:>11} switches  {}",
+            "  {system:<22}{mark} {spread:<34} {against:<24}{:>5.2} cores{:>11} switches  {}",
             figures.cores,
             number(figures.voluntary.round()),
             others.join("  "),
