@@ -14,6 +14,8 @@ pub mod pairs;
 pub mod pingpong;
 #[path = "../../../../rows/rwlock/may.rs"]
 pub mod rwlock;
+#[path = "../../../../rows/size/may.rs"]
+pub mod size;
 #[path = "../../../../rows/spsc_unbounded/may.rs"]
 pub mod spsc_unbounded;
 #[path = "../../../../rows/waitgroup/may.rs"]
@@ -29,6 +31,7 @@ pub const ROWS: crate::Rows = &[
     ("pairs", pairs::run),
     ("pingpong", pingpong::run),
     ("rwlock", rwlock::run),
+    ("size", size::run),
     ("spsc_unbounded", spsc_unbounded::run),
     ("waitgroup", waitgroup::run),
     ("yield", yields::run),

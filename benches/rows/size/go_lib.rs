@@ -1,0 +1,5 @@
+use bench_support::{Args, hello};
+
+pub fn run(args: &Args) {
+    hello::measure(args, "hello-go-lib");
+}
