@@ -7,13 +7,12 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
 pub fn run(args: &Args) {
-    through("spsc", 1, 1, 128, args.count(10_000_000));
+    through("spsc", 1, 1, bounded(128), args.count(10_000_000));
 }
 
-/// Numbers through one channel, from so many producers to so many consumers.
-pub fn through(metric: &str, producers: u64, consumers: u64, capacity: usize, n: u64) {
+/// Numbers through a channel, from so many producers to so many consumers.
+pub fn through(metric: &str, producers: u64, consumers: u64, (tx, rx): (Sender<u64>, Receiver<u64>), n: u64) {
     let begin = Instant::now();
-    let (tx, rx): (Sender<u64>, Receiver<u64>) = bounded(capacity);
     let (sum, wg) = (Arc::new(AtomicU64::new(0)), WaitGroup::new());
     let per = n / producers;
     for _ in 0..producers {

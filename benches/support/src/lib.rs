@@ -3,6 +3,8 @@
 //! A program is called `PROGRAM [SYSTEM] ROW [--workers N] [--mode M] [--name value]... [N]` and prints lines
 //! `metric value unit`.
 
+pub mod work;
+
 use std::time::Duration;
 
 /// The command line of a program.

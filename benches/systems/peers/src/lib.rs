@@ -5,6 +5,7 @@
 //! written once, for any [`chans::Chan`] or [`chans::BlockingChan`].
 
 pub mod chans;
+pub mod on_rayon;
 pub mod on_smol;
 pub mod on_tokio;
 mod systems;

@@ -6,5 +6,8 @@ pub mod lock;
 pub mod mutex;
 #[path = "../../../../rows/rlock/parking.rs"]
 pub mod rlock;
+#[path = "../../../../rows/rwlock/parking.rs"]
+pub mod rwlock;
 
-pub const ROWS: crate::Rows = &[("lock", lock::run), ("mutex", mutex::run), ("rlock", rlock::run)];
+pub const ROWS: crate::Rows =
+    &[("lock", lock::run), ("mutex", mutex::run), ("rlock", rlock::run), ("rwlock", rwlock::run)];
