@@ -49,7 +49,7 @@ pub(crate) fn versions(root: &Path, go: Option<&Path>) -> BTreeMap<String, Strin
     versions
 }
 
-/// The versions of what the peers' program depends on, by Cargo.lock.
+/// The versions of what the peers' programs depend on, by Cargo.lock.
 fn peers(lock: &str) -> BTreeMap<String, String> {
     #[derive(Deserialize)]
     struct Lock {
@@ -63,9 +63,8 @@ fn peers(lock: &str) -> BTreeMap<String, String> {
         dependencies: Vec<String>,
     }
     let Ok(lock) = toml::from_str::<Lock>(lock) else { return BTreeMap::new() };
-    let Some(program) = lock.package.iter().find(|package| package.name == "bench-peers") else {
-        return BTreeMap::new();
-    };
+    let programs =
+        lock.package.iter().filter(|package| ["bench-peers", "bench-coroutines"].contains(&&*package.name));
     // `name`, or `name version` where there are several.
     let version = |dependency: &String| {
         let (name, version) =
@@ -78,7 +77,7 @@ fn peers(lock: &str) -> BTreeMap<String, String> {
             .filter(|package| package.name != "bench-support")
             .map(|package| (name.to_owned(), package.version.clone()))
     };
-    program.dependencies.iter().filter_map(version).collect()
+    programs.flat_map(|program| &program.dependencies).filter_map(version).collect()
 }
 
 /// The commit, with `-dirty` if the sources differ from it.
@@ -121,6 +120,8 @@ mod tests {
         assert_eq!(versions.len(), 2, "{versions:?}");
         assert_eq!((versions["kanal"].as_str(), versions["tokio"].as_str()), ("0.1.1", "1.5.0"));
         let real = fs::read_to_string(crate::root().join("Cargo.lock")).unwrap();
-        assert!(peers(&real).contains_key("tokio") && peers(&real).contains_key("kanal"));
+        for name in ["tokio", "kanal", "may"] {
+            assert!(peers(&real).contains_key(name), "{name}");
+        }
     }
 }

@@ -6,6 +6,7 @@ mod chart;
 mod check;
 #[cfg(test)]
 mod complete;
+mod hello;
 mod machine;
 mod measure;
 mod process;

@@ -3,7 +3,7 @@
 use crate::process::Run;
 use std::collections::BTreeMap;
 
-/// Seconds below which a run is made three times, and is not judged by the noise.
+/// Seconds below which a run is made three times.
 pub(crate) const SHORT: f64 = 0.35;
 /// Of a core, by others.
 pub(crate) const NOISE: f64 = 0.06;
@@ -68,9 +68,11 @@ fn quiet(unit: &str, once: &mut impl FnMut() -> Result<Run, String>) -> Result<R
     Ok(best)
 }
 
-/// Whether others were busy meanwhile. The machine's clock ticks are 10 ms: too coarse to judge a short run by.
+/// Whether others were busy meanwhile. The machine's clock ticks are 10 ms, so that of a short run only much can be
+/// told: what is more than four ticks.
 pub(crate) fn is_noisy(run: &Run) -> bool {
-    run.noise > NOISE && run.wall >= SHORT
+    let unsure = if run.wall < SHORT { 0.04 / run.wall.max(1e-9) } else { 0.0 };
+    run.noise > NOISE + unsure
 }
 
 /// Touches memory, so that a virtual machine has it: the first touch of a page may cost 15 us there.
@@ -122,7 +124,14 @@ mod tests {
     fn where_none_is_quiet_the_quietest_of_four_counts() {
         let runs = [0.5, 0.2, 0.4, 0.3].map(|noise| run_of(1.0, noise, noise * 10.0));
         assert_eq!(counted("ns", &runs), (2.0, 4));
-        assert!(is_noisy(&runs[1]) && !is_noisy(&run_of(0.1, 0.5, 1.0)));
+        assert!(is_noisy(&runs[1]));
+    }
+
+    #[test]
+    fn of_a_short_run_only_much_noise_can_be_told() {
+        assert!(!is_noisy(&run_of(0.1, 0.4, 1.0)) && is_noisy(&run_of(0.1, 0.5, 1.0)));
+        assert!(!is_noisy(&run_of(0.005, 2.0, 1.0)) && !is_noisy(&run_of(0.0, 2.0, 1.0)));
+        assert!(!is_noisy(&run_of(0.35, 0.06, 1.0)) && is_noisy(&run_of(0.35, 0.07, 1.0)));
     }
 
     #[test]

@@ -20,6 +20,7 @@ pub(crate) struct Programs {
     /// The Rust programs by their names.
     rust: BTreeMap<String, PathBuf>,
     go: Option<PathBuf>,
+    hello_go: Option<PathBuf>,
     /// The go command.
     pub(crate) go_command: Option<PathBuf>,
     /// Why there is no Go.
@@ -28,9 +29,15 @@ pub(crate) struct Programs {
 
 impl Programs {
     /// Builds what these systems need. Without Go there is no Go; without anything else an error.
-    pub(crate) fn build(root: &Path, systems: &[System], go: Option<&Path>) -> Result<Programs, String> {
+    pub(crate) fn build(
+        root: &Path,
+        systems: &[System],
+        hello: bool,
+        go: Option<&Path>,
+    ) -> Result<Programs, String> {
         let mut programs = Programs::default();
-        let packages: BTreeSet<&str> = systems.iter().filter_map(System::package).collect();
+        let hello_package = hello.then_some("bench-hello");
+        let packages = systems.iter().filter_map(System::package).chain(hello_package).collect();
         for path in cargo_build(root, &packages)? {
             let name = path.file_stem().unwrap_or_default().display().to_string();
             programs.rust.insert(name, path);
@@ -38,13 +45,26 @@ impl Programs {
         if systems.iter().any(|system| system.base == "go") {
             match find_go(root, go) {
                 Ok(go) => {
-                    programs.go = Some(build_go(root, &go, &root.join("target/bench"))?);
+                    let bench = root.join("target/bench");
+                    programs.go = Some(build_go(root, &go, &bench)?);
+                    if hello {
+                        let source = root.join("benches/systems/hello/go/hello.go");
+                        programs.hello_go = Some(compile_go(&go, &bench, &[source], bench.join("hello-go"))?);
+                    }
                     programs.go_command = Some(go);
                 }
                 Err(why) => programs.no_go = Some(why),
             }
         }
         Ok(programs)
+    }
+
+    /// The program of a system that says hello.
+    pub(crate) fn hello(&self, system: &System) -> Result<Program, String> {
+        let name = format!("hello-{}", system.base);
+        let path = if system.base == "go" { self.hello_go.as_ref() } else { self.rust.get(&name) };
+        let path = path.cloned().ok_or_else(|| format!("{} has no program that says hello", system.name))?;
+        Ok(Program { path, args: Vec::new(), env: Vec::new() })
     }
 
     /// What a system runs.
@@ -145,15 +165,18 @@ fn build_go(root: &Path, go: &Path, bench: &Path) -> Result<PathBuf, String> {
         fs::remove_dir_all(&sources).map_err(cannot)?;
     }
     fs::create_dir_all(&sources).map_err(cannot)?;
-    let mut files = Vec::new();
+    let mut files: Vec<PathBuf> = Vec::new();
     for (from, name) in go_files(root).map_err(cannot)? {
         fs::copy(&from, sources.join(&name)).map_err(cannot)?;
-        files.push(name);
+        files.push(name.into());
     }
-    let program = bench.join("go-program");
+    compile_go(go, &sources, &files, bench.join("go-program"))
+}
+
+fn compile_go(go: &Path, directory: &Path, files: &[PathBuf], program: PathBuf) -> Result<PathBuf, String> {
     let command = &mut Command::new(go);
-    command.args(["build", "-o"]).arg(&program).args(&files);
-    command.current_dir(&sources).env("GOTOOLCHAIN", "local").env("GOFLAGS", "");
+    command.args(["build", "-o"]).arg(&program).args(files);
+    command.current_dir(directory).env("GOTOOLCHAIN", "local").env("GOFLAGS", "");
     process::output(command, PATIENCE)
         .map_err(|error| format!("Go's program could not be built: {error}"))?;
     // The row on its size looks for it beside the other.

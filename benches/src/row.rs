@@ -57,6 +57,9 @@ pub(crate) struct Row {
     pub(crate) tree: Option<Tree>,
     /// The programs are servers.
     pub(crate) server: Option<Load>,
+    /// The programs are those that say hello, and are measured from outside.
+    #[serde(default)]
+    pub(crate) hello: bool,
     pub(crate) callgrind: Option<Callgrind>,
 }
 
@@ -154,7 +157,8 @@ impl Row {
             return faults;
         }
         must(self.systems.iter().any(|system| system == "gosched"), "`systems` lacks gosched");
-        must(self.server.is_some() != (self.n != 0), "either `n` or `[server]`");
+        let kinds = [self.n != 0, self.server.is_some(), self.hello];
+        must(kinds.into_iter().filter(|is| *is).count() == 1, "either `n` or `[server]` or `hello`");
         for name in self.counts.keys().chain(self.programs.keys()) {
             let known =
                 self.systems.iter().any(|system| system == name || System::parse(system).base == *name);

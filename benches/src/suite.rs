@@ -9,7 +9,7 @@ use crate::programs::Programs;
 use crate::results::{Measured, Results, Session, replace};
 use crate::row::{self, Load, Row};
 use crate::system::{self, System};
-use crate::{callgrind, chart, root, server, table, tree};
+use crate::{callgrind, chart, hello, root, server, table, tree};
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::fs;
@@ -34,7 +34,7 @@ pub(crate) fn run(args: &Args) -> Result<bool, String> {
         bases.iter().flat_map(|row| system::of(row, args.mode, &args.systems)).collect();
     let committed = if args.check { Some(committed()?) } else { None };
 
-    let suite = Suite::new(args, &systems)?;
+    let suite = Suite::new(args, &systems, bases.iter().any(|row| row.hello))?;
     let path = suite.path();
     let mut results = Results::read(&path)?;
     let (mut bars, mut verdicts, mut failed) = (Vec::new(), Vec::new(), Vec::new());
@@ -132,9 +132,9 @@ struct Suite<'a> {
 }
 
 impl Suite<'_> {
-    fn new<'a>(args: &'a Args, systems: &[System]) -> Result<Suite<'a>, String> {
+    fn new<'a>(args: &'a Args, systems: &[System], hello: bool) -> Result<Suite<'a>, String> {
         let root = root();
-        let programs = Programs::build(root, systems, args.go.as_deref())?;
+        let programs = Programs::build(root, systems, hello, args.go.as_deref())?;
         if let Some(why) = &programs.no_go {
             eprintln!("note: without Go its figures are missing: {why}");
         }
@@ -210,6 +210,9 @@ impl Suite<'_> {
     }
 
     fn once(&self, row: &Row, system: &System, rest: &[OsString]) -> Result<Run, String> {
+        if row.hello {
+            return hello::run(&self.programs.hello(system)?, self.timeout);
+        }
         let mut rest = rest.to_vec();
         let program = |rest| self.programs.program(system, row.program_of(system), self.args.workers, rest);
         match row.server {
