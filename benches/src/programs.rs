@@ -179,11 +179,6 @@ fn compile_go(go: &Path, directory: &Path, files: &[PathBuf], program: PathBuf) 
     command.current_dir(directory).env("GOTOOLCHAIN", "local").env("GOFLAGS", "");
     process::output(command, PATIENCE)
         .map_err(|error| format!("Go's program could not be built: {error}"))?;
-    // The row on its size looks for it beside the other.
-    let hello = &mut Command::new(go);
-    hello.args(["build", "-o"]).arg(bench.join("go-hello")).arg("main.go");
-    hello.current_dir(root.join("benches/systems/go/hello")).env("GOTOOLCHAIN", "local").env("GOFLAGS", "");
-    process::output(hello, PATIENCE).map_err(|error| format!("Go's hello could not be built: {error}"))?;
     Ok(program)
 }
 

@@ -3,7 +3,6 @@
 //! A program is called `PROGRAM [SYSTEM] ROW [--workers N] [--mode M] [--name value]... [N]` and prints lines
 //! `metric value unit`.
 
-pub mod hello;
 pub mod work;
 
 use std::time::Duration;

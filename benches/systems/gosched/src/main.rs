@@ -70,8 +70,6 @@ mod select8_0;
 mod select8_128;
 #[path = "../../../rows/sieve/gosched.rs"]
 mod sieve;
-#[path = "../../../rows/size/gosched.rs"]
-mod size;
 #[path = "../../../rows/skynet/gosched.rs"]
 mod skynet;
 #[path = "../../../rows/sleepers/gosched.rs"]
@@ -149,7 +147,7 @@ const ON_A_RUNTIME: Rows = &[
 ];
 
 /// These run on the main thread, before there is any runtime, and make their own.
-const BEFORE_ANY: Rows = &[("size", size::run), ("startup", startup::run)];
+const BEFORE_ANY: Rows = &[("startup", startup::run)];
 
 fn main() {
     let args = Args::parse();

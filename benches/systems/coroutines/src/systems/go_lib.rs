@@ -14,8 +14,6 @@ pub mod pipeline;
 pub mod pool;
 #[path = "../../../../rows/sieve/go_lib.rs"]
 pub mod sieve;
-#[path = "../../../../rows/size/go_lib.rs"]
-pub mod size;
 #[path = "../../../../rows/structs/go_lib.rs"]
 pub mod structs;
 #[path = "../../../../rows/waitgroup/go_lib.rs"]
@@ -31,7 +29,6 @@ pub const ROWS: crate::Rows = &[
     ("pipeline", pipeline::run),
     ("pool", pool::run),
     ("sieve", sieve::run),
-    ("size", size::run),
     ("structs", structs::run),
     ("waitgroup", waitgroup::run),
     ("yield", yields::run),

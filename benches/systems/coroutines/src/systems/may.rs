@@ -14,8 +14,6 @@ pub mod pairs;
 pub mod pingpong;
 #[path = "../../../../rows/rwlock/may.rs"]
 pub mod rwlock;
-#[path = "../../../../rows/size/may.rs"]
-pub mod size;
 #[path = "../../../../rows/spsc_unbounded/may.rs"]
 pub mod spsc_unbounded;
 #[path = "../../../../rows/waitgroup/may.rs"]
@@ -31,7 +29,6 @@ pub const ROWS: crate::Rows = &[
     ("pairs", pairs::run),
     ("pingpong", pingpong::run),
     ("rwlock", rwlock::run),
-    ("size", size::run),
     ("spsc_unbounded", spsc_unbounded::run),
     ("waitgroup", waitgroup::run),
     ("yield", yields::run),

@@ -8,8 +8,6 @@ pub mod blocking;
 pub mod fib;
 #[path = "../../../../rows/interference/smol.rs"]
 pub mod interference;
-#[path = "../../../../rows/size/smol.rs"]
-pub mod size;
 #[path = "../../../../rows/skynet/smol.rs"]
 pub mod skynet;
 #[path = "../../../../rows/sleepers/smol.rs"]
@@ -28,7 +26,6 @@ pub const ROWS: crate::Rows = &[
     ("blocking", blocking::run),
     ("fib", fib::run),
     ("interference", interference::run),
-    ("size", size::run),
     ("skynet", skynet::run),
     ("sleepers", sleepers::run),
     ("spawn", spawn::run),

@@ -28,8 +28,6 @@ pub mod select128;
 pub mod select8_0;
 #[path = "../../../../rows/select8_128/threads.rs"]
 pub mod select8_128;
-#[path = "../../../../rows/size/threads.rs"]
-pub mod size;
 #[path = "../../../../rows/spawn/threads.rs"]
 pub mod spawn;
 #[path = "../../../../rows/spsc/threads.rs"]
@@ -54,7 +52,6 @@ pub const ROWS: crate::Rows = &[
     ("select128", select128::run),
     ("select8_0", select8_0::run),
     ("select8_128", select8_128::run),
-    ("size", size::run),
     ("spawn", spawn::run),
     ("spsc", spsc::run),
     ("structs", structs::run),

@@ -56,8 +56,6 @@ pub mod select8_0;
 pub mod select8_128;
 #[path = "../../../../rows/sieve/tokio.rs"]
 pub mod sieve;
-#[path = "../../../../rows/size/tokio.rs"]
-pub mod size;
 #[path = "../../../../rows/skynet/tokio.rs"]
 pub mod skynet;
 #[path = "../../../../rows/sleepers/tokio.rs"]
@@ -106,7 +104,6 @@ pub const ROWS: crate::Rows = &[
     ("select8_0", select8_0::run),
     ("select8_128", select8_128::run),
     ("sieve", sieve::run),
-    ("size", size::run),
     ("skynet", skynet::run),
     ("sleepers", sleepers::run),
     ("spawn", spawn::run),

@@ -1,5 +1,0 @@
-use bench_support::{Args, hello};
-
-pub fn run(args: &Args) {
-    hello::measure(args, "hello-gosched");
-}
