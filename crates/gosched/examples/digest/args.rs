@@ -3,7 +3,7 @@
 use std::ffi::OsString;
 use std::path::PathBuf;
 
-use crate::hash::Algorithm;
+use super::hash::Algorithm;
 
 /// What the program prints for `--help` and behind every complaint about its arguments.
 pub(crate) const USAGE: &str = "\

@@ -4,7 +4,7 @@ use std::io::{self, Write};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
-use crate::hash::Digest;
+use super::hash::Digest;
 
 /// Writes `digest  path`. A path with a backslash, line feed or carriage return is written with
 /// escapes, and the line then begins with a backslash: what reads it back knows where it ends.

@@ -25,8 +25,8 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use gosched::chan::{Receiver, Sender, bounded};
 use gosched::{JoinHandle, go, yield_now};
 
-use crate::hash::{Algorithm, Digest, Digester};
-use crate::walk::{Found, Walk};
+use super::hash::{Algorithm, Digest, Digester};
+use super::walk::{Found, Walk};
 
 /// How many files are under way at most: enough to keep everyone busy behind one large file.
 const WINDOW: usize = 4096;

@@ -12,8 +12,8 @@ use std::time::{Duration, Instant};
 
 use gosched::{go, yield_now};
 
-use crate::pipeline::Status;
-use crate::walk::{Found, Walk};
+use super::pipeline::Status;
+use super::walk::{Found, Walk};
 
 /// How much there is to do, once it is known: 0 until then.
 #[derive(Default)]

@@ -1,0 +1,6 @@
+use crate::chans::Flume;
+use bench_support::Args;
+
+pub fn run(args: &Args) {
+    crate::systems::tokio::apart::with::<Flume>(args);
+}

@@ -1,0 +1,6 @@
+use crate::chans::Kanal;
+use bench_support::Args;
+
+pub fn run(args: &Args) {
+    crate::systems::tokio::block::with::<Kanal>(args);
+}

@@ -1,0 +1,14 @@
+use crate::blocked::blocked;
+use bench_support::Args;
+use gosched::go_async;
+use std::sync::atomic::Ordering;
+
+pub fn run(args: &Args) {
+    blocked(args.count(1_000_000), |waiting| {
+        go_async(async move {
+            waiting.started.fetch_add(1, Ordering::Relaxed);
+            assert_eq!(waiting.rx.recv_async().await, Ok(1));
+            waiting.wg.done();
+        });
+    });
+}

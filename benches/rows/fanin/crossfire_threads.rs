@@ -1,0 +1,6 @@
+use crate::chans::CrossfireBlocking;
+use bench_support::Args;
+
+pub fn run(args: &Args) {
+    crate::systems::threads::fanin::with::<CrossfireBlocking>(args);
+}

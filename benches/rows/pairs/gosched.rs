@@ -1,0 +1,5 @@
+use bench_support::Args;
+
+pub fn run(args: &Args) {
+    crate::pingpong::pingpong("pairs", 1000, args.count(1000), false);
+}

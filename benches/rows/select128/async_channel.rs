@@ -1,0 +1,6 @@
+use crate::chans::AsyncChannel;
+use bench_support::Args;
+
+pub fn run(args: &Args) {
+    crate::systems::tokio::select128::with::<AsyncChannel>(args);
+}

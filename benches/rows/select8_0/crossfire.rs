@@ -1,0 +1,6 @@
+use crate::chans::Crossfire;
+use bench_support::Args;
+
+pub fn run(args: &Args) {
+    crate::systems::tokio::select8_0::with::<Crossfire>(args);
+}

@@ -1,0 +1,25 @@
+use bench_support::{Args, report_per};
+use gosched::go;
+use gosched::sync::WaitGroup;
+use std::time::Instant;
+
+const LOOPS: u64 = 8;
+
+pub fn run(args: &Args) {
+    let rounds = args.count(1_600_000) / LOOPS;
+    let begin = Instant::now();
+    let all = WaitGroup::new();
+    for _ in 0..LOOPS {
+        all.go(move || {
+            for _ in 0..rounds {
+                let wg = WaitGroup::new();
+                wg.add(1);
+                let done = wg.clone();
+                go(move || done.done());
+                wg.wait();
+            }
+        });
+    }
+    all.wait();
+    report_per("waitgroup", begin.elapsed(), LOOPS * rounds);
+}

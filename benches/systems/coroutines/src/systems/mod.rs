@@ -1,0 +1,4 @@
+//! The systems, each with the table of its rows.
+
+pub mod go_lib;
+pub mod may;

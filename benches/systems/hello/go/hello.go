@@ -1,0 +1,13 @@
+// A goroutine says hello.
+package main
+
+import "fmt"
+
+func main() {
+	done := make(chan struct{})
+	go func() {
+		fmt.Println("hello")
+		close(done)
+	}()
+	<-done
+}
