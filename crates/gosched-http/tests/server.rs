@@ -49,20 +49,20 @@ fn a_connection_that_has_rested_goes_on() {
         let mut stream = served.connect();
         for n in 0..3 {
             // Longer than it keeps its buffers.
-            time::sleep(ms(150));
+            time::sleep(ms(300));
             let text = get(&format!("/{n}"));
             let (first, second) = text.split_at(n * 5);
             stream.write_all(first.as_bytes()).unwrap();
             time::sleep(ms(10));
             stream.write_all(second.as_bytes()).unwrap();
             assert_eq!(read_response(&mut stream).1, format!("/{n} 0"));
-            time::sleep(ms(150));
+            time::sleep(ms(300));
             let body = "x".repeat(5000);
             let post = format!("POST /{n} HTTP/1.1\r\nHost: x\r\nContent-Length: 5000\r\n\r\n{body}");
             stream.write_all(post.as_bytes()).unwrap();
             assert_eq!(read_response(&mut stream).1, format!("/{n} 5000"));
         }
-        time::sleep(ms(150));
+        time::sleep(ms(300));
         assert_eq!(served.server.connections(), 1);
         served.end();
         common::assert_closed(&mut stream);
@@ -671,6 +671,20 @@ fn the_router_finds_what_there_is() {
             assert_eq!(ask("GET", path).0, 404, "{path}");
         }
     });
+}
+
+#[test]
+fn a_router_within_a_router_knows_its_own_parameters_only() {
+    let show = |r: Request| format!("{:?} {:?}", r.param("id"), r.param("name"));
+    let inner = Router::new().get("/a/{name}", show).get("/a/me", show);
+    let router = Router::new().any("/a/{id}", inner).get("/b/{id}", show);
+    let ask = |path: &str| {
+        let request = http::Request::get(path).body(Body::empty()).unwrap();
+        router.handle(request.into()).body_mut().text(100).unwrap()
+    };
+    assert_eq!(ask("/a/7"), r#"None Some("7")"#);
+    assert_eq!(ask("/a/me"), "None None");
+    assert_eq!(ask("/b/7"), r#"Some("7") None"#);
 }
 
 #[test]

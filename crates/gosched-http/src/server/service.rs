@@ -90,37 +90,37 @@ impl hyper::service::Service<http::Request<Incoming>> for Service {
         let until = self.conn.begin(has_body);
         let inside = !self.http2 && !self.conn.info.secure && !has_body;
         let slot = self.slot(inside);
-        let head_only = parts.method == Method::HEAD;
-        let expects = has_body && !self.http2 && parts.headers.contains_key(EXPECT);
         let pending = Pending {
             conn: self.conn.clone(),
             slot: slot.clone(),
             http2: self.http2,
             whole: false,
-            head_only,
+            head_only: parts.method == Method::HEAD,
         };
-        let body = if has_body {
+        if inside {
+            return match answer(&self.conn, Request::new(parts, slot, None)) {
+                Ok(response) => Call::Done(Some(pending.finish(None, response))),
+                Err(NoAnswer) => Call::Done(None),
+            };
+        }
+        let expects = has_body && !self.http2 && parts.headers.contains_key(EXPECT);
+        let body = has_body.then(|| {
             let limits = Limits { until, stall: self.conn.config().stall_timeout };
             Body::incoming(incoming, limits, Reading(self.conn.clone()))
-        } else {
-            Body::empty()
-        };
-        let request = Request::new(parts, body, slot);
-        if inside {
-            let answer = answer(&self.conn, request);
-            return Call { answer: Answering::Done(Some(answer)), expects: false, pending: Some(pending) };
-        }
+        });
+        let request = Request::new(parts, slot, body);
         let conn = self.conn.clone();
         let answer = match goroutine::Builder::new().spawn(move || answer(&conn, request)) {
             Ok(handle) => Answering::Elsewhere(handle),
             // No stack, no memory: others have them, and will give them back.
-            Err(_) => Answering::Done(Some(Ok(StatusCode::SERVICE_UNAVAILABLE.into_response()))),
+            Err(_) => Answering::Done(Some(StatusCode::SERVICE_UNAVAILABLE.into_response())),
         };
-        Call { answer, expects, pending: Some(pending) }
+        Call::Waiting { answer, expects, pending: Some(pending) }
     }
 }
 
 /// Calls the handler; its panic is an answer, too.
+#[inline]
 fn answer(conn: &Conn, request: Request) -> Answer {
     // For the log, should it panic: clones of these allocate nothing, but for methods nobody knows.
     let (method, target) = (request.method().clone(), request.uri().path_and_query().cloned());
@@ -158,57 +158,66 @@ fn text(payload: &(dyn Any + Send)) -> &str {
 /// A client that waits to be told to send its body (`Expect: 100-continue`) is told so when the body is first read, and not
 /// any more once the response has begun. Where the one depends on the other, as in an echo, it would wait for ever. So the
 /// response begins with the first that its body has: by then the request's body was read, or is not needed for it.
-pub(super) struct Call {
-    answer: Answering,
-    /// The client waits.
-    expects: bool,
-    pending: Option<Pending>,
-}
-
 // There is one for each connection; a box for each request would cost more.
 #[allow(clippy::large_enum_variant)]
-enum Answering {
-    Done(Option<Answer>),
+pub(super) enum Call {
+    /// It was answered at once.
+    Done(Option<http::Response<Outgoing>>),
+    Waiting {
+        answer: Answering,
+        /// The client waits.
+        expects: bool,
+        pending: Option<Pending>,
+    },
+}
+
+#[allow(clippy::large_enum_variant)]
+pub(super) enum Answering {
+    /// But for the first part of its body.
+    Done(Option<Response>),
     Elsewhere(JoinHandle<Answer>),
 }
 
 impl Future for Call {
     type Output = Result<http::Response<Outgoing>, NoAnswer>;
 
+    #[inline]
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let mut answer = match &mut self.answer {
-            Answering::Done(answer) => answer.take().unwrap_or(Err(NoAnswer)),
+        if let Self::Done(response) = &mut *self {
+            return match response.take() {
+                Some(response) => Poll::Ready(Ok(response)),
+                None => Poll::Ready(Err(NoAnswer)),
+            };
+        }
+        self.poll_waiting(cx)
+    }
+}
+
+impl Call {
+    fn poll_waiting(&mut self, cx: &mut Context<'_>) -> Poll<Result<http::Response<Outgoing>, NoAnswer>> {
+        let Self::Waiting { answer, expects, pending } = self else { return Poll::Ready(Err(NoAnswer)) };
+        let mut response = match answer {
+            Answering::Done(response) => response.take().ok_or(NoAnswer)?,
             // A goroutine that ends otherwise has called `goexit`.
-            Answering::Elsewhere(handle) => ready!(Pin::new(handle).poll(cx)).unwrap_or(Err(NoAnswer)),
+            Answering::Elsewhere(handle) => ready!(Pin::new(handle).poll(cx)).unwrap_or(Err(NoAnswer))?,
         };
         let mut first = None;
-        if let (true, Ok(response)) = (self.expects, &mut answer) {
+        if *expects {
             match Pin::new(response.body_mut()).poll_frame(cx) {
                 Poll::Ready(frame) => first = frame.map(Box::new),
                 Poll::Pending => {
-                    self.answer = Answering::Done(Some(answer));
+                    *answer = Answering::Done(Some(response));
                     return Poll::Pending;
                 }
             }
         }
-        let Some(pending) = self.pending.take() else { return Poll::Ready(Err(NoAnswer)) };
-        Poll::Ready(answer.map(|mut response| {
-            if pending.http2 {
-                response.headers_mut().remove(CONNECTION);
-            } else if pending.conn.shared.is_ending() {
-                response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
-            }
-            response.map(|body| {
-                let mut outgoing = Outgoing { first, body, pending };
-                outgoing.pending.whole = outgoing.pending.head_only || outgoing.is_end_stream();
-                outgoing
-            })
-        }))
+        let Some(pending) = pending.take() else { return Poll::Ready(Err(NoAnswer)) };
+        Poll::Ready(Ok(pending.finish(first, response)))
     }
 }
 
 /// A request counts until this is dropped.
-struct Pending {
+pub(super) struct Pending {
     conn: Arc<Conn>,
     slot: Arc<Slot>,
     http2: bool,
@@ -216,6 +225,22 @@ struct Pending {
     whole: bool,
     /// Nobody wants the body.
     head_only: bool,
+}
+
+impl Pending {
+    /// The response as hyper is given it. `first` was taken from its body already.
+    #[inline(always)]
+    fn finish(mut self, first: First, mut response: Response) -> http::Response<Outgoing> {
+        if self.http2 {
+            response.headers_mut().remove(CONNECTION);
+        } else if self.conn.shared.is_ending() {
+            response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+        }
+        response.map(|body| {
+            self.whole = self.head_only || first.is_none() && body.is_end_stream();
+            Outgoing { first, body, pending: self }
+        })
+    }
 }
 
 impl Drop for Pending {
@@ -233,10 +258,12 @@ impl Drop for Pending {
     }
 }
 
+/// What was taken from a body already.
+type First = Option<Box<io::Result<Frame<Bytes>>>>;
+
 /// A response's body, which tells when it is done.
 pub(super) struct Outgoing {
-    /// What was taken from the body already.
-    first: Option<Box<io::Result<Frame<Bytes>>>>,
+    first: First,
     body: Body,
     pending: Pending,
 }
