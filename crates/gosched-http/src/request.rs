@@ -2,7 +2,7 @@
 
 use crate::body::Body;
 use crate::router::{Params, decode};
-use crate::slot::{ConnInfo, Slot};
+use crate::slot::{ConnInfo, Slot, Ticket};
 use gosched::context::Context;
 use http::{Extensions, HeaderMap, Method, Uri, Version, request::Parts};
 use std::fmt;
@@ -29,6 +29,7 @@ use std::sync::Arc;
 pub struct Request {
     parts: Parts,
     slot: Arc<Slot>,
+    ticket: Ticket,
     /// What few requests have. Behind a pointer, because requests are moved several times on their way.
     more: Option<Box<More>>,
 }
@@ -43,9 +44,9 @@ struct More {
 
 impl Request {
     #[inline(always)]
-    pub(crate) fn new(parts: Parts, slot: Arc<Slot>, body: Option<Body>) -> Self {
+    pub(crate) fn new(parts: Parts, slot: Arc<Slot>, ticket: Ticket, body: Option<Body>) -> Self {
         let more = body.map(|body| Box::new(More { body, ..More::default() }));
-        Self { parts, slot, more }
+        Self { parts, slot, ticket, more }
     }
 
     fn more(&mut self) -> &mut More {
@@ -156,7 +157,7 @@ impl Request {
     /// In Go: `r.Context()`.
     pub fn context(&self) -> Context {
         let own = self.more.as_ref().and_then(|more| more.context.clone());
-        own.unwrap_or_else(|| self.slot.context())
+        own.unwrap_or_else(|| self.slot.context(self.ticket))
     }
 
     /// Replaces the context, for middleware that adds a value or a deadline.
@@ -182,7 +183,9 @@ impl Request {
 impl From<http::Request<Body>> for Request {
     fn from(request: http::Request<Body>) -> Self {
         let (parts, body) = request.into_parts();
-        Self::new(parts, Arc::new(Slot::new(None, false)), Some(body))
+        let slot = Slot::new(None);
+        let ticket = slot.begin(false);
+        Self::new(parts, Arc::new(slot), ticket, Some(body))
     }
 }
 

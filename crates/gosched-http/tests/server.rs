@@ -440,6 +440,43 @@ fn H17_the_context_ends_when_the_response_was_sent() {
 }
 
 #[test]
+fn H17_a_request_that_was_kept_has_nothing_to_do_with_the_next_one() {
+    everywhere(|| {
+        let kept = Arc::new(Mutex::new(Vec::<Request>::new()));
+        let (tx, rx) = chan::unbounded();
+        let served = serve({
+            let kept = kept.clone();
+            move |request: Request| {
+                let mut kept = kept.lock().unwrap();
+                // The first was never asked for its context, the others were while they were served.
+                let asked = kept.len() != 1;
+                let before: Vec<_> = kept.iter().map(|request| request.context().err()).collect();
+                assert_eq!(before, vec![Some(ContextError::Canceled); kept.len()]);
+                if asked {
+                    let ctx = request.context();
+                    assert_eq!(ctx.err(), None);
+                    tx.send(ctx).unwrap();
+                }
+                kept.push(request);
+                "hello"
+            }
+        });
+        let mut stream = served.connect();
+        for n in 0..4 {
+            stream.write_all(get("/").as_bytes()).unwrap();
+            assert_eq!(read_response(&mut stream).1, "hello");
+            if n != 1 {
+                let ctx = rx.recv().unwrap();
+                let _ = ctx.done().recv();
+                assert!(!ctx.cause().unwrap().is::<ClientGone>());
+            }
+        }
+        kept.lock().unwrap().clear();
+        served.end();
+    });
+}
+
+#[test]
 fn H18_shutdown_waits_for_requests_and_closes_idle_connections() {
     everywhere(|| {
         let (started, is_started) = chan::unbounded();

@@ -3,11 +3,11 @@
 //! Flags and counts are written in the connection's goroutine, but for the count of requests, which handlers lower when
 //! they are dropped elsewhere; whoever does that wakes the goroutine.
 
-use super::config::{Config, ConnState};
+use super::config::{Config, ConnState, StateFn};
 use super::shared::Shared;
 use crate::body::Reader;
 use crate::lock;
-use crate::slot::ConnInfo;
+use crate::slot::{ConnInfo, Slot};
 use gosched::time::now;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -19,6 +19,8 @@ use std::time::Instant;
 /// See the module.
 pub(super) struct Conn {
     pub(super) info: Arc<ConnInfo>,
+    /// Of its requests, one after the other, over HTTP/1.
+    pub(super) slot: Arc<Slot>,
     pub(super) shared: Arc<Shared>,
     /// Requests that are not answered yet, to the last byte, and bodies that are not read yet.
     requests: AtomicUsize,
@@ -54,8 +56,9 @@ impl Reader for Conn {
 
 impl Conn {
     pub(super) fn new(info: ConnInfo, shared: Arc<Shared>) -> Self {
+        let info = Arc::new(info);
         Self {
-            info: Arc::new(info),
+            slot: Arc::new(Slot::new(Some(info.clone()))),
             shared,
             requests: AtomicUsize::new(0),
             read: AtomicBool::new(false),
@@ -65,6 +68,7 @@ impl Conn {
             state: AtomicU8::new(ConnState::New as u8),
             waker: Mutex::new(None),
             registered: AtomicBool::new(false),
+            info,
         }
     }
 
@@ -171,12 +175,18 @@ impl Conn {
         self.state.load(Ordering::Relaxed) == state as u8
     }
 
+    #[inline]
     pub(super) fn tell(&self, state: ConnState) {
         if let Some(told) = &self.config().on_state {
-            // It is also told while a connection is dropped, where a panic must not go on.
-            if catch_unwind(AssertUnwindSafe(|| told(&self.info, state))).is_err() {
-                self.config().log(format_args!("http: on_state has panicked"));
-            }
+            self.tell_to(told, state);
+        }
+    }
+
+    #[cold]
+    fn tell_to(&self, told: &StateFn, state: ConnState) {
+        // It is also told while a connection is dropped, where a panic must not go on.
+        if catch_unwind(AssertUnwindSafe(|| told(&self.info, state))).is_err() {
+            self.config().log(format_args!("http: on_state has panicked"));
         }
     }
 

@@ -16,7 +16,7 @@ use crate::body::{Body, Limits, Reading, longer};
 use crate::handler::Aborted;
 use crate::request::Request;
 use crate::response::{IntoResponse, Response};
-use crate::slot::Slot;
+use crate::slot::{Slot, Ticket};
 use bytes::Bytes;
 use gosched::goroutine::{self, Goexit, JoinHandle, ShutDown};
 use http::header::{CONNECTION, EXPECT, HeaderValue};
@@ -25,7 +25,6 @@ use http::{Method, StatusCode};
 use http_body::{Body as HttpBody, Frame, SizeHint};
 use hyper::body::Incoming;
 use std::any::Any;
-use std::cell::Cell;
 use std::error::Error;
 use std::fmt;
 use std::future::Future;
@@ -38,8 +37,6 @@ use std::task::{Context, Poll, ready};
 pub(super) struct Service {
     conn: Arc<Conn>,
     http2: bool,
-    /// The last request's, to be used again if nobody has kept it.
-    slot: Cell<Option<Arc<Slot>>>,
 }
 
 /// The connection (HTTP/2: the stream) ends without an answer.
@@ -58,24 +55,7 @@ type Answer = Result<Response, NoAnswer>;
 
 impl Service {
     pub(super) fn new(conn: Arc<Conn>, http2: bool) -> Self {
-        Self { conn, http2, slot: Cell::new(None) }
-    }
-
-    fn slot(&self, unwatched: bool) -> Arc<Slot> {
-        let slot = match self.slot.take() {
-            Some(mut slot) => match Arc::get_mut(&mut slot) {
-                Some(only) => {
-                    only.reset(unwatched);
-                    slot
-                }
-                None => Arc::new(Slot::new(Some(self.conn.info.clone()), unwatched)),
-            },
-            None => Arc::new(Slot::new(Some(self.conn.info.clone()), unwatched)),
-        };
-        if !self.http2 {
-            self.slot.set(Some(slot.clone()));
-        }
-        slot
+        Self { conn, http2 }
     }
 }
 
@@ -89,16 +69,22 @@ impl hyper::service::Service<http::Request<Incoming>> for Service {
         let has_body = !incoming.is_end_stream();
         let until = self.conn.begin(has_body);
         let inside = !self.http2 && !self.conn.info.secure && !has_body;
-        let slot = self.slot(inside);
+        // Requests of HTTP/2 are many at a time.
+        let slot = if self.http2 {
+            Arc::new(Slot::new(Some(self.conn.info.clone())))
+        } else {
+            self.conn.slot.clone()
+        };
+        let ticket = slot.begin(inside);
         let pending = Pending {
             conn: self.conn.clone(),
-            slot: slot.clone(),
-            http2: self.http2,
+            slot: self.http2.then(|| slot.clone()),
+            ticket,
             whole: false,
             head_only: parts.method == Method::HEAD,
         };
         if inside {
-            return match answer(&self.conn, Request::new(parts, slot, None)) {
+            return match answer(&self.conn, Request::new(parts, slot, ticket, None)) {
                 Ok(response) => Call::Done(Some(pending.finish(None, response))),
                 Err(NoAnswer) => Call::Done(None),
             };
@@ -108,7 +94,7 @@ impl hyper::service::Service<http::Request<Incoming>> for Service {
             let limits = Limits { until, stall: self.conn.config().stall_timeout };
             Body::incoming(incoming, limits, Reading(self.conn.clone()))
         });
-        let request = Request::new(parts, slot, body);
+        let request = Request::new(parts, slot, ticket, body);
         let conn = self.conn.clone();
         let answer = match goroutine::Builder::new().spawn(move || answer(&conn, request)) {
             Ok(handle) => Answering::Elsewhere(handle),
@@ -219,8 +205,9 @@ impl Call {
 /// A request counts until this is dropped.
 pub(super) struct Pending {
     conn: Arc<Conn>,
-    slot: Arc<Slot>,
-    http2: bool,
+    /// With HTTP/2; else the connection has it.
+    slot: Option<Arc<Slot>>,
+    ticket: Ticket,
     /// All of the response was taken to be sent.
     whole: bool,
     /// Nobody wants the body.
@@ -231,7 +218,7 @@ impl Pending {
     /// The response as hyper is given it. `first` was taken from its body already.
     #[inline(always)]
     fn finish(mut self, first: First, mut response: Response) -> http::Response<Outgoing> {
-        if self.http2 {
+        if self.slot.is_some() {
             response.headers_mut().remove(CONNECTION);
         } else if self.conn.shared.is_ending() {
             response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
@@ -245,13 +232,14 @@ impl Pending {
 
 impl Drop for Pending {
     fn drop(&mut self) {
+        let slot = self.slot.as_ref().unwrap_or(&self.conn.slot);
         if self.whole {
-            self.slot.returned();
+            slot.returned(self.ticket);
         } else {
-            self.slot.gone();
+            slot.gone(self.ticket);
         }
         self.conn.end();
-        if self.http2 {
+        if self.slot.is_some() {
             // Streams are goroutines of their own.
             self.conn.wake();
         }
