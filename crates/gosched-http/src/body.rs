@@ -289,6 +289,17 @@ impl Body {
         NextChunk { body: self }
     }
 
+    /// All of it, if that is less than `limit` and at hand.
+    #[inline]
+    pub(crate) fn take_small(&mut self, limit: usize) -> Option<Bytes> {
+        match &mut self.kind {
+            Kind::Full(bytes) if !bytes.is_empty() && bytes.len() < limit && self.more.is_none() => {
+                Some(std::mem::take(bytes))
+            }
+            _ => None,
+        }
+    }
+
     fn take_full(&mut self) -> Option<Bytes> {
         if let Some(rest) = self.take_rest() {
             return Some(rest);

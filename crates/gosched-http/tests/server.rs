@@ -642,6 +642,87 @@ fn H24_contexts_of_the_listener_and_of_the_connection() {
     });
 }
 
+/// Where many small ones were sent, hyper copies bodies behind their heads; a large one changes that.
+#[test]
+fn large_bodies_among_many_small_ones_arrive_whole() {
+    everywhere(|| {
+        let large = |n: usize| (0..n).map(|at| char::from(b'a' + (at % 23) as u8)).collect::<String>();
+        let served = serve(move |request: Request| match request.path() {
+            "/small" => Body::from("small"),
+            "/stream" => Body::stream(move |writer| {
+                for _ in 0..3 {
+                    writer.write_all(large(100_000).as_bytes())?;
+                    writer.flush()?;
+                    writer.write_all(b"-")?;
+                }
+                Ok(())
+            }),
+            path => Body::from(large(path[1..].parse().unwrap())),
+        });
+        let mut stream = served.connect();
+        let mut ask = |path: &str, times: usize| {
+            // Also many at once.
+            let once = get(path);
+            stream.write_all(once.repeat(times).as_bytes()).unwrap();
+            (0..times).map(|_| read_response(&mut stream).1).collect::<Vec<_>>()
+        };
+        for round in 0..3 {
+            for _ in 0..50 {
+                assert_eq!(ask("/small", 1), ["small"]);
+            }
+            assert_eq!(ask("/small", 50), vec!["small"; 50]);
+            match round {
+                0 => assert_eq!(ask("/400000", 1), [large(400_000)]),
+                1 => assert_eq!(ask("/70000", 3), vec![large(70_000); 3]),
+                _ => assert_eq!(ask("/20000", 1), [large(20_000)]),
+            }
+            assert_eq!(ask("/4096", 2), vec![large(4096); 2]);
+        }
+        for _ in 0..100 {
+            assert_eq!(ask("/small", 1), ["small"]);
+        }
+        stream.write_all(get_last("/stream").as_bytes()).unwrap();
+        assert!(read_head(&mut stream).contains("transfer-encoding: chunked"));
+        let body = read_all(&mut stream);
+        // Without the chunks' lengths, and what is about them.
+        let body: String = body.split("\r\n").skip(1).step_by(2).collect();
+        assert_eq!(body.matches('-').count(), 3);
+        assert_eq!(body.replace('-', ""), large(100_000).repeat(3));
+        served.end();
+    });
+}
+
+#[test]
+fn a_body_that_nobody_reads_is_never_taken_for_a_request() {
+    everywhere(|| {
+        let served = serve(|request: Request| {
+            let text = request.path().to_owned();
+            let body = request.into_body();
+            // At whatever moment.
+            go(move || drop(body));
+            text
+        });
+        let evil = get("/evil");
+        let head = format!("POST /post HTTP/1.1\r\nHost: x\r\nContent-Length: {}\r\n\r\n", evil.len());
+        for _ in 0..20 {
+            let mut stream = served.connect();
+            // By now hyper's connection may be made anew between two requests.
+            stream.write_all(get("/get").repeat(63).as_bytes()).unwrap();
+            for _ in 0..63 {
+                assert_eq!(read_response(&mut stream).1, "/get");
+            }
+            stream.write_all(head.as_bytes()).unwrap();
+            assert_eq!(read_response(&mut stream).1, "/post");
+            // It may be closed by now.
+            let _ = stream.write_all(evil.as_bytes());
+            let mut rest = Vec::new();
+            let _ = stream.read_to_end(&mut rest);
+            assert!(rest.is_empty(), "{}", String::from_utf8_lossy(&rest));
+        }
+        served.end();
+    });
+}
+
 #[test]
 fn head_has_no_body_and_nobody_writes_one_in_vain() {
     everywhere(|| {

@@ -4,6 +4,7 @@
 //! they are dropped elsewhere; whoever does that wakes the goroutine.
 
 use super::config::{Config, ConnState, StateFn};
+use super::copies::Copies;
 use super::shared::Shared;
 use crate::body::Reader;
 use crate::lock;
@@ -30,6 +31,7 @@ pub(super) struct Conn {
     blocked: AtomicBool,
     /// Something was written, or tried to, since the goroutine looked.
     wrote: AtomicBool,
+    copies: Copies,
     times: Mutex<Times>,
     state: AtomicU8,
     /// The connection's goroutine, which is always the same.
@@ -64,12 +66,17 @@ impl Conn {
             read: AtomicBool::new(false),
             blocked: AtomicBool::new(false),
             wrote: AtomicBool::new(false),
+            copies: Copies::new(info.secure),
             times: Mutex::default(),
             state: AtomicU8::new(ConnState::New as u8),
             waker: Mutex::new(None),
             registered: AtomicBool::new(false),
             info,
         }
+    }
+
+    pub(super) fn copies(&self) -> &Copies {
+        &self.copies
     }
 
     pub(super) fn config(&self) -> &Config {
@@ -141,6 +148,7 @@ impl Conn {
         self.requests.fetch_add(1 + usize::from(body), Ordering::Relaxed);
         self.read.store(false, Ordering::Relaxed);
         self.set_state(ConnState::Active);
+        self.copies.note_request(body);
         let config = self.config();
         if config.read_timeout.is_none() && config.write_timeout.is_none() {
             return None;

@@ -12,6 +12,7 @@
 //! client go.
 
 use super::conn::Conn;
+use super::copies;
 use crate::body::{Body, Limits, Reading, longer};
 use crate::handler::Aborted;
 use crate::request::Request;
@@ -223,10 +224,9 @@ impl Pending {
         } else if self.conn.shared.is_ending() {
             response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
         }
-        response.map(|body| {
-            self.whole = self.head_only || first.is_none() && body.is_end_stream();
-            Outgoing { first, body, pending: self }
-        })
+        let (parts, body) = response.into_parts();
+        self.whole = self.head_only || first.is_none() && body.is_end_stream();
+        http::Response::from_parts(parts, Outgoing { first, body, pending: self })
     }
 }
 
@@ -260,29 +260,50 @@ impl HttpBody for Outgoing {
     type Data = Bytes;
     type Error = io::Error;
 
+    #[inline]
     fn poll_frame(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, io::Error>>> {
-        let frame = match self.first.take() {
-            Some(first) => Some(*first),
-            None => ready!(Pin::new(&mut self.body).poll_frame(cx)),
-        };
-        if frame.is_none() || self.body.is_end_stream() {
+        // As most are: one small piece.
+        if self.first.is_none()
+            && let Some(bytes) = self.body.take_small(copies::LARGE)
+        {
             self.pending.whole = true;
+            return Poll::Ready(Some(Ok(Frame::data(bytes))));
         }
-        Poll::Ready(frame)
+        self.poll_any(cx)
     }
 
     fn is_end_stream(&self) -> bool {
         self.first.is_none() && self.body.is_end_stream()
     }
 
+    #[inline]
     fn size_hint(&self) -> SizeHint {
-        let taken = match self.first.as_deref() {
-            Some(Ok(first)) => first.data_ref().map_or(0, Bytes::len),
-            _ => 0,
+        let hint = self.body.size_hint();
+        match self.first.as_deref() {
+            Some(Ok(first)) => longer(hint, first.data_ref().map_or(0, Bytes::len)),
+            _ => hint,
+        }
+    }
+}
+
+impl Outgoing {
+    fn poll_any(&mut self, cx: &mut Context<'_>) -> Poll<Option<io::Result<Frame<Bytes>>>> {
+        let mut frame = match self.first.take() {
+            Some(first) => Some(*first),
+            None => ready!(Pin::new(&mut self.body).poll_frame(cx)),
         };
-        longer(self.body.size_hint(), taken)
+        if let Some(Ok(frame)) = &mut frame
+            && let Some(piece) = frame.data_mut()
+        {
+            let rest = self.pending.conn.copies().note_piece(piece);
+            self.first = rest.map(|rest| Box::new(Ok(Frame::data(rest))));
+        }
+        if frame.is_none() || self.is_end_stream() {
+            self.pending.whole = true;
+        }
+        Poll::Ready(frame)
     }
 }
