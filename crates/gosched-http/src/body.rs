@@ -289,12 +289,23 @@ impl Body {
         NextChunk { body: self }
     }
 
+    /// All of it, if that is less than `limit` and at hand.
+    #[inline]
+    pub(crate) fn take_small(&mut self, limit: usize) -> Option<Bytes> {
+        match &mut self.kind {
+            Kind::Full(bytes) if !bytes.is_empty() && bytes.len() < limit && self.more.is_none() => {
+                Some(std::mem::take(bytes))
+            }
+            _ => None,
+        }
+    }
+
     fn take_full(&mut self) -> Option<Bytes> {
         if let Some(rest) = self.take_rest() {
             return Some(rest);
         }
         match std::mem::take(&mut self.kind) {
-            Kind::Full(bytes) => Some(bytes),
+            Kind::Full(bytes) if !bytes.is_empty() => Some(bytes),
             _ => None,
         }
     }
@@ -426,11 +437,11 @@ impl Body {
         }
         match &mut self.kind {
             Kind::Empty => Poll::Ready(None),
-            Kind::Full(bytes) => {
-                let bytes = std::mem::take(bytes);
-                self.kind = Kind::Empty;
-                Poll::Ready((!bytes.is_empty()).then(|| Ok(Frame::data(bytes))))
-            }
+            // What is left is full of nothing, and that is the end, too.
+            Kind::Full(bytes) => match std::mem::take(bytes) {
+                bytes if bytes.is_empty() => Poll::Ready(None),
+                bytes => Poll::Ready(Some(Ok(Frame::data(bytes)))),
+            },
             Kind::Incoming(incoming) => {
                 let polled = ready!(Pin::new(&mut *incoming).poll_frame(cx));
                 if polled.is_none() || incoming.is_end_stream() {
@@ -505,6 +516,7 @@ impl HttpBody for Body {
             }
     }
 
+    #[inline]
     fn size_hint(&self) -> SizeHint {
         let hint = match &self.kind {
             Kind::Empty => SizeHint::with_exact(0),
@@ -512,7 +524,7 @@ impl HttpBody for Body {
             Kind::Incoming(incoming) => incoming.size_hint(),
             _ => SizeHint::default(),
         };
-        longer(hint, self.rest().len())
+        if self.more.is_none() { hint } else { longer(hint, self.rest().len()) }
     }
 }
 
@@ -552,7 +564,7 @@ impl fmt::Debug for Body {
 
 impl From<Bytes> for Body {
     fn from(bytes: Bytes) -> Self {
-        Self { kind: Kind::Full(bytes), ..Self::default() }
+        Self { kind: Kind::Full(bytes), more: None }
     }
 }
 

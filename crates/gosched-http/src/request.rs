@@ -2,7 +2,7 @@
 
 use crate::body::Body;
 use crate::router::{Params, decode};
-use crate::slot::{ConnInfo, Slot};
+use crate::slot::{ConnInfo, Slot, Ticket};
 use gosched::context::Context;
 use http::{Extensions, HeaderMap, Method, Uri, Version, request::Parts};
 use std::fmt;
@@ -28,16 +28,29 @@ use std::sync::Arc;
 /// In Go: `http.Request`.
 pub struct Request {
     parts: Parts,
+    slot: Arc<Slot>,
+    ticket: Ticket,
+    /// What few requests have. Behind a pointer, because requests are moved several times on their way.
+    more: Option<Box<More>>,
+}
+
+#[derive(Default)]
+struct More {
     body: Body,
     params: Params,
-    slot: Arc<Slot>,
     /// What stands in for the slot's.
     context: Option<Context>,
 }
 
 impl Request {
-    pub(crate) fn new(parts: Parts, body: Body, slot: Arc<Slot>) -> Self {
-        Self { parts, body, params: Params::default(), slot, context: None }
+    #[inline(always)]
+    pub(crate) fn new(parts: Parts, slot: Arc<Slot>, ticket: Ticket, body: Option<Body>) -> Self {
+        let more = body.map(|body| Box::new(More { body, ..More::default() }));
+        Self { parts, slot, ticket, more }
+    }
+
+    fn more(&mut self) -> &mut More {
+        self.more.get_or_insert_default()
     }
 
     /// The method: GET, POST, and so on.
@@ -76,11 +89,16 @@ impl Request {
     ///
     /// In Go: `r.PathValue(name)`.
     pub fn param(&self, name: &str) -> Option<&str> {
-        self.params.get(name)
+        self.more.as_ref()?.params.get(name)
     }
 
-    pub(crate) fn set_params(&mut self, params: Params) {
-        self.params = params;
+    pub(crate) fn set_params(&mut self, names: &Arc<[String]>, values: Vec<String>) {
+        if !values.is_empty() {
+            self.more().params = Params::new(names.clone(), values);
+        } else if let Some(more) = &mut self.more {
+            // Those of a router around this one.
+            more.params = Params::default();
+        }
     }
 
     /// The version of the protocol.
@@ -117,17 +135,17 @@ impl Request {
 
     /// The body, to be read.
     pub fn body_mut(&mut self) -> &mut Body {
-        &mut self.body
+        &mut self.more().body
     }
 
     /// The body alone.
     pub fn into_body(self) -> Body {
-        self.body
+        self.into_parts().1
     }
 
     /// The request in the form that other crates know.
     pub fn into_parts(self) -> (Parts, Body) {
-        (self.parts, self.body)
+        (self.parts, self.more.map(|more| more.body).unwrap_or_default())
     }
 
     /// The request's context. It ends when the handler has returned, and before that when the client goes away
@@ -138,14 +156,15 @@ impl Request {
     ///
     /// In Go: `r.Context()`.
     pub fn context(&self) -> Context {
-        self.context.clone().unwrap_or_else(|| self.slot.context())
+        let own = self.more.as_ref().and_then(|more| more.context.clone());
+        own.unwrap_or_else(|| self.slot.context(self.ticket))
     }
 
     /// Replaces the context, for middleware that adds a value or a deadline.
     ///
     /// In Go: `r.WithContext(ctx)`.
     pub fn set_context(&mut self, context: Context) {
-        self.context = Some(context);
+        self.more().context = Some(context);
     }
 
     /// The connection it came on; `None` for one made by hand.
@@ -164,18 +183,21 @@ impl Request {
 impl From<http::Request<Body>> for Request {
     fn from(request: http::Request<Body>) -> Self {
         let (parts, body) = request.into_parts();
-        Self::new(parts, body, Arc::new(Slot::new(None, false)))
+        let slot = Slot::new(None);
+        let ticket = slot.begin(false);
+        Self::new(parts, Arc::new(slot), ticket, Some(body))
     }
 }
 
 impl fmt::Debug for Request {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let none = Body::empty();
         f.debug_struct("Request")
             .field("method", self.method())
             .field("uri", self.uri())
             .field("version", &self.version())
             .field("headers", self.headers())
-            .field("body", &self.body)
+            .field("body", self.more.as_ref().map_or(&none, |more| &more.body))
             .finish_non_exhaustive()
     }
 }

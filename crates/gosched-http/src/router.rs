@@ -147,10 +147,9 @@ impl Handler for Router {
                 None => (StatusCode::NOT_FOUND, "not found\n").into_response(),
             };
         };
-        let params = Params { names: routes.names.clone(), values };
         match routes.handler(request.method()) {
             Some(handler) => {
-                request.set_params(params);
+                request.set_params(&routes.names, values);
                 handler.handle(request)
             }
             None => {
@@ -293,6 +292,10 @@ pub(crate) struct Params {
 }
 
 impl Params {
+    pub(crate) fn new(names: Arc<[String]>, values: Vec<String>) -> Self {
+        Self { names, values }
+    }
+
     pub(crate) fn get(&self, name: &str) -> Option<&str> {
         let at = self.names.iter().position(|other| other == name)?;
         self.values.get(at).map(String::as_str)

@@ -7,7 +7,8 @@ use gosched::net::TcpStream;
 use std::error::Error;
 use std::fmt;
 use std::net::SocketAddr;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 
 /// A connection, as a server's callbacks and requests see it.
 ///
@@ -89,115 +90,138 @@ impl fmt::Display for ClientGone {
 impl Error for ClientGone {}
 
 /// Shared by a request and by what runs its handler. The context is made when somebody asks for it: most handlers do not.
+///
+/// Over HTTP/1, where a connection has one request at a time, all of them have the same slot one after the other, and each
+/// its own number there. A request that was kept longer than it was served finds that the number is not its own any more.
+///
+/// # The word
+///
+/// It is the number, whether nobody would see the client go, and the stage:
+///
+/// | stage | means | left by |
+/// |---|---|---|
+/// | OPEN | it is being served, and has no context | `context`, under the lock, to ASKED; `over` to RETURNED or GONE |
+/// | ASKED | it is being served, and its context is there | `over`, under the lock, to RETURNED or GONE, with the context |
+/// | RETURNED | the handler has returned, and the response was sent | `begin`, to OPEN with the next number |
+/// | GONE | the client has gone away | `begin` |
+///
+/// The context comes and goes under the lock, with ASKED. A request changes the word only from what has its own number, so
+/// one that is over changes nothing any more, and `begin` is the only one to write then.
 pub(crate) struct Slot {
     pub(crate) info: Option<Arc<ConnInfo>>,
-    state: Mutex<State>,
+    word: AtomicU64,
+    context: Mutex<Option<CancelContext>>,
 }
 
-struct State {
-    /// The handler keeps the connection from being polled, so that nobody would see the client go.
-    unwatched: bool,
-    over: Over,
-    context: Option<CancelContext>,
-}
+const OPEN: u64 = 0;
+const ASKED: u64 = 1;
+const RETURNED: u64 = 2;
+const GONE: u64 = 3;
+const STAGE: u64 = 3;
+/// The handler keeps the connection from being polled, so that nobody would see the client go.
+const UNWATCHED: u64 = 4;
+/// The number's lowest bit.
+const ONE: u64 = 8;
 
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Over {
-    No,
-    Returned,
-    Gone,
-}
+/// Which request of a slot it is: the word as it was when that began.
+#[derive(Clone, Copy)]
+pub(crate) struct Ticket(u64);
 
 impl Slot {
-    pub(crate) fn new(info: Option<Arc<ConnInfo>>, unwatched: bool) -> Self {
-        Self { info, state: Mutex::new(State { unwatched, over: Over::No, context: None }) }
+    pub(crate) fn new(info: Option<Arc<ConnInfo>>) -> Self {
+        Self { info, word: AtomicU64::new(RETURNED), context: Mutex::default() }
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
-        lock(&self.state)
-    }
-
-    /// For the next request, by whoever has the only reference.
-    pub(crate) fn reset(&mut self, unwatched: bool) {
-        *self.state.get_mut().unwrap_or_else(PoisonError::into_inner) =
-            State { unwatched, over: Over::No, context: None };
+    /// A request begins, and the one before is over, if nobody has said so. Always by the same goroutine.
+    pub(crate) fn begin(&self, unwatched: bool) -> Ticket {
+        let before = self.word.load(Ordering::Relaxed);
+        if matches!(before & STAGE, OPEN | ASKED) {
+            self.returned(Ticket(before & !STAGE));
+        }
+        let fresh = (before & !(ONE - 1)).wrapping_add(ONE) | if unwatched { UNWATCHED } else { 0 };
+        // Nobody knows the number yet, so nobody looks for it.
+        self.word.store(fresh, Ordering::Relaxed);
+        Ticket(fresh)
     }
 
     /// The request's context.
-    pub(crate) fn context(self: &Arc<Self>) -> Context {
-        let base = match &self.info {
-            Some(info) => info.context.clone(),
-            None => return gosched::context::background(),
-        };
-        if let Some(made) = &self.lock().context {
-            return (**made).clone();
+    pub(crate) fn context(self: &Arc<Self>, ticket: Ticket) -> Context {
+        let Some(info) = &self.info else { return gosched::context::background() };
+        if let Some(made) = self.made(ticket, &lock(&self.context)) {
+            return made;
         }
         // Not under the lock: it walks to its parents.
-        let fresh = base.with_cancel();
-        let mut state = self.lock();
-        if let Some(made) = &state.context {
-            let context = (**made).clone();
-            drop(state);
-            return context;
-        }
+        let fresh = info.context.with_cancel();
         let context = (*fresh).clone();
-        match state.over {
-            Over::No => {
-                state.context = Some(fresh);
-                let watch = state.unwatched;
-                drop(state);
-                if watch {
-                    self.watch(context.clone());
+        let mut place = lock(&self.context);
+        if let Some(made) = self.made(ticket, &place) {
+            drop(place);
+            return made;
+        }
+        match self.pass(ticket.0, ticket.0 | ASKED) {
+            Ok(()) => {
+                *place = Some(fresh);
+                drop(place);
+                if ticket.0 & UNWATCHED != 0 {
+                    self.watch(ticket, context.clone());
                 }
             }
-            over => {
-                drop(state);
-                end(&fresh, over);
+            Err(found) => {
+                drop(place);
+                end(&fresh, found == ticket.0 | GONE);
             }
         }
         context
     }
 
+    /// The context that was made for this request, if it was and is not over. `place` is what is under the lock.
+    fn made(&self, ticket: Ticket, place: &Option<CancelContext>) -> Option<Context> {
+        let asked = self.word.load(Ordering::Relaxed) == ticket.0 | ASKED;
+        place.as_ref().filter(|_| asked).map(|context| (**context).clone())
+    }
+
+    /// From one word to another; else what was found.
+    fn pass(&self, from: u64, to: u64) -> Result<(), u64> {
+        // Release and acquire: what was done for the request before it was over is seen by who finds it over.
+        self.word.compare_exchange(from, to, Ordering::AcqRel, Ordering::Acquire).map(drop)
+    }
+
     /// Looks whether the client goes away while the handler runs, as Go's server does: by waiting for what comes next
     /// from it. Bytes are the next request, and end the look.
-    fn watch(self: &Arc<Self>, context: Context) {
+    fn watch(self: &Arc<Self>, ticket: Ticket, context: Context) {
         let slot = self.clone();
         go_async(async move {
             let Some(info) = &slot.info else { return };
             let mut byte = [0];
             if let Ok(Ok(0) | Err(_)) = context.wait_async(info.stream.peek_async(&mut byte)).await {
-                slot.gone();
+                slot.gone(ticket);
             }
         });
     }
 
     /// The handler has returned.
-    pub(crate) fn returned(&self) {
-        self.over(Over::Returned);
+    pub(crate) fn returned(&self, ticket: Ticket) {
+        self.over(ticket, RETURNED);
     }
 
     /// The client has gone.
-    pub(crate) fn gone(&self) {
-        self.over(Over::Gone);
+    pub(crate) fn gone(&self, ticket: Ticket) {
+        self.over(ticket, GONE);
     }
 
-    fn over(&self, over: Over) {
-        let mut state = self.lock();
-        if state.over != Over::No {
+    fn over(&self, ticket: Ticket, stage: u64) {
+        if self.pass(ticket.0, ticket.0 | stage) != Err(ticket.0 | ASKED) {
             return;
         }
-        state.over = over;
-        let context = state.context.take();
-        drop(state);
+        let mut place = lock(&self.context);
+        let context = self.pass(ticket.0 | ASKED, ticket.0 | stage).ok().and_then(|()| place.take());
+        drop(place);
         if let Some(context) = context {
-            end(&context, over);
+            end(&context, stage == GONE);
         }
     }
 }
 
-fn end(context: &CancelContext, over: Over) {
-    match over {
-        Over::Gone => context.cancel_cause(ClientGone),
-        _ => context.cancel(),
-    }
+fn end(context: &CancelContext, gone: bool) {
+    if gone { context.cancel_cause(ClientGone) } else { context.cancel() }
 }

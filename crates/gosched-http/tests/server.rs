@@ -49,20 +49,20 @@ fn a_connection_that_has_rested_goes_on() {
         let mut stream = served.connect();
         for n in 0..3 {
             // Longer than it keeps its buffers.
-            time::sleep(ms(150));
+            time::sleep(ms(300));
             let text = get(&format!("/{n}"));
             let (first, second) = text.split_at(n * 5);
             stream.write_all(first.as_bytes()).unwrap();
             time::sleep(ms(10));
             stream.write_all(second.as_bytes()).unwrap();
             assert_eq!(read_response(&mut stream).1, format!("/{n} 0"));
-            time::sleep(ms(150));
+            time::sleep(ms(300));
             let body = "x".repeat(5000);
             let post = format!("POST /{n} HTTP/1.1\r\nHost: x\r\nContent-Length: 5000\r\n\r\n{body}");
             stream.write_all(post.as_bytes()).unwrap();
             assert_eq!(read_response(&mut stream).1, format!("/{n} 5000"));
         }
-        time::sleep(ms(150));
+        time::sleep(ms(300));
         assert_eq!(served.server.connections(), 1);
         served.end();
         common::assert_closed(&mut stream);
@@ -440,6 +440,43 @@ fn H17_the_context_ends_when_the_response_was_sent() {
 }
 
 #[test]
+fn H17_a_request_that_was_kept_has_nothing_to_do_with_the_next_one() {
+    everywhere(|| {
+        let kept = Arc::new(Mutex::new(Vec::<Request>::new()));
+        let (tx, rx) = chan::unbounded();
+        let served = serve({
+            let kept = kept.clone();
+            move |request: Request| {
+                let mut kept = kept.lock().unwrap();
+                // The first was never asked for its context, the others were while they were served.
+                let asked = kept.len() != 1;
+                let before: Vec<_> = kept.iter().map(|request| request.context().err()).collect();
+                assert_eq!(before, vec![Some(ContextError::Canceled); kept.len()]);
+                if asked {
+                    let ctx = request.context();
+                    assert_eq!(ctx.err(), None);
+                    tx.send(ctx).unwrap();
+                }
+                kept.push(request);
+                "hello"
+            }
+        });
+        let mut stream = served.connect();
+        for n in 0..4 {
+            stream.write_all(get("/").as_bytes()).unwrap();
+            assert_eq!(read_response(&mut stream).1, "hello");
+            if n != 1 {
+                let ctx = rx.recv().unwrap();
+                let _ = ctx.done().recv();
+                assert!(!ctx.cause().unwrap().is::<ClientGone>());
+            }
+        }
+        kept.lock().unwrap().clear();
+        served.end();
+    });
+}
+
+#[test]
 fn H18_shutdown_waits_for_requests_and_closes_idle_connections() {
     everywhere(|| {
         let (started, is_started) = chan::unbounded();
@@ -605,6 +642,87 @@ fn H24_contexts_of_the_listener_and_of_the_connection() {
     });
 }
 
+/// Where many small ones were sent, hyper copies bodies behind their heads; a large one changes that.
+#[test]
+fn large_bodies_among_many_small_ones_arrive_whole() {
+    everywhere(|| {
+        let large = |n: usize| (0..n).map(|at| char::from(b'a' + (at % 23) as u8)).collect::<String>();
+        let served = serve(move |request: Request| match request.path() {
+            "/small" => Body::from("small"),
+            "/stream" => Body::stream(move |writer| {
+                for _ in 0..3 {
+                    writer.write_all(large(100_000).as_bytes())?;
+                    writer.flush()?;
+                    writer.write_all(b"-")?;
+                }
+                Ok(())
+            }),
+            path => Body::from(large(path[1..].parse().unwrap())),
+        });
+        let mut stream = served.connect();
+        let mut ask = |path: &str, times: usize| {
+            // Also many at once.
+            let once = get(path);
+            stream.write_all(once.repeat(times).as_bytes()).unwrap();
+            (0..times).map(|_| read_response(&mut stream).1).collect::<Vec<_>>()
+        };
+        for round in 0..3 {
+            for _ in 0..50 {
+                assert_eq!(ask("/small", 1), ["small"]);
+            }
+            assert_eq!(ask("/small", 50), vec!["small"; 50]);
+            match round {
+                0 => assert_eq!(ask("/400000", 1), [large(400_000)]),
+                1 => assert_eq!(ask("/70000", 3), vec![large(70_000); 3]),
+                _ => assert_eq!(ask("/20000", 1), [large(20_000)]),
+            }
+            assert_eq!(ask("/4096", 2), vec![large(4096); 2]);
+        }
+        for _ in 0..100 {
+            assert_eq!(ask("/small", 1), ["small"]);
+        }
+        stream.write_all(get_last("/stream").as_bytes()).unwrap();
+        assert!(read_head(&mut stream).contains("transfer-encoding: chunked"));
+        let body = read_all(&mut stream);
+        // Without the chunks' lengths, and what is about them.
+        let body: String = body.split("\r\n").skip(1).step_by(2).collect();
+        assert_eq!(body.matches('-').count(), 3);
+        assert_eq!(body.replace('-', ""), large(100_000).repeat(3));
+        served.end();
+    });
+}
+
+#[test]
+fn a_body_that_nobody_reads_is_never_taken_for_a_request() {
+    everywhere(|| {
+        let served = serve(|request: Request| {
+            let text = request.path().to_owned();
+            let body = request.into_body();
+            // At whatever moment.
+            go(move || drop(body));
+            text
+        });
+        let evil = get("/evil");
+        let head = format!("POST /post HTTP/1.1\r\nHost: x\r\nContent-Length: {}\r\n\r\n", evil.len());
+        for _ in 0..20 {
+            let mut stream = served.connect();
+            // By now hyper's connection may be made anew between two requests.
+            stream.write_all(get("/get").repeat(63).as_bytes()).unwrap();
+            for _ in 0..63 {
+                assert_eq!(read_response(&mut stream).1, "/get");
+            }
+            stream.write_all(head.as_bytes()).unwrap();
+            assert_eq!(read_response(&mut stream).1, "/post");
+            // It may be closed by now.
+            let _ = stream.write_all(evil.as_bytes());
+            let mut rest = Vec::new();
+            let _ = stream.read_to_end(&mut rest);
+            assert!(rest.is_empty(), "{}", String::from_utf8_lossy(&rest));
+        }
+        served.end();
+    });
+}
+
 #[test]
 fn head_has_no_body_and_nobody_writes_one_in_vain() {
     everywhere(|| {
@@ -671,6 +789,20 @@ fn the_router_finds_what_there_is() {
             assert_eq!(ask("GET", path).0, 404, "{path}");
         }
     });
+}
+
+#[test]
+fn a_router_within_a_router_knows_its_own_parameters_only() {
+    let show = |r: Request| format!("{:?} {:?}", r.param("id"), r.param("name"));
+    let inner = Router::new().get("/a/{name}", show).get("/a/me", show);
+    let router = Router::new().any("/a/{id}", inner).get("/b/{id}", show);
+    let ask = |path: &str| {
+        let request = http::Request::get(path).body(Body::empty()).unwrap();
+        router.handle(request.into()).body_mut().text(100).unwrap()
+    };
+    assert_eq!(ask("/a/7"), r#"None Some("7")"#);
+    assert_eq!(ask("/a/me"), "None None");
+    assert_eq!(ask("/b/7"), r#"Some("7") None"#);
 }
 
 #[test]

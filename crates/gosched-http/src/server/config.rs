@@ -9,7 +9,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-type StateFn = dyn Fn(&ConnInfo, ConnState) + Send + Sync;
+pub(super) type StateFn = dyn Fn(&ConnInfo, ConnState) + Send + Sync;
 type ContextFn = dyn Fn(Context, &ConnInfo) -> Context + Send + Sync;
 type BaseFn = dyn Fn(SocketAddr) -> Context + Send + Sync;
 type LogFn = dyn Fn(fmt::Arguments<'_>) + Send + Sync;

@@ -3,11 +3,12 @@
 //! Flags and counts are written in the connection's goroutine, but for the count of requests, which handlers lower when
 //! they are dropped elsewhere; whoever does that wakes the goroutine.
 
-use super::config::{Config, ConnState};
+use super::config::{Config, ConnState, StateFn};
+use super::copies::Copies;
 use super::shared::Shared;
 use crate::body::Reader;
 use crate::lock;
-use crate::slot::ConnInfo;
+use crate::slot::{ConnInfo, Slot};
 use gosched::time::now;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -19,6 +20,8 @@ use std::time::Instant;
 /// See the module.
 pub(super) struct Conn {
     pub(super) info: Arc<ConnInfo>,
+    /// Of its requests, one after the other, over HTTP/1.
+    pub(super) slot: Arc<Slot>,
     pub(super) shared: Arc<Shared>,
     /// Requests that are not answered yet, to the last byte, and bodies that are not read yet.
     requests: AtomicUsize,
@@ -28,6 +31,7 @@ pub(super) struct Conn {
     blocked: AtomicBool,
     /// Something was written, or tried to, since the goroutine looked.
     wrote: AtomicBool,
+    copies: Copies,
     times: Mutex<Times>,
     state: AtomicU8,
     /// The connection's goroutine, which is always the same.
@@ -54,18 +58,25 @@ impl Reader for Conn {
 
 impl Conn {
     pub(super) fn new(info: ConnInfo, shared: Arc<Shared>) -> Self {
+        let info = Arc::new(info);
         Self {
-            info: Arc::new(info),
+            slot: Arc::new(Slot::new(Some(info.clone()))),
             shared,
             requests: AtomicUsize::new(0),
             read: AtomicBool::new(false),
             blocked: AtomicBool::new(false),
             wrote: AtomicBool::new(false),
+            copies: Copies::new(info.secure),
             times: Mutex::default(),
             state: AtomicU8::new(ConnState::New as u8),
             waker: Mutex::new(None),
             registered: AtomicBool::new(false),
+            info,
         }
+    }
+
+    pub(super) fn copies(&self) -> &Copies {
+        &self.copies
     }
 
     pub(super) fn config(&self) -> &Config {
@@ -137,6 +148,7 @@ impl Conn {
         self.requests.fetch_add(1 + usize::from(body), Ordering::Relaxed);
         self.read.store(false, Ordering::Relaxed);
         self.set_state(ConnState::Active);
+        self.copies.note_request(body);
         let config = self.config();
         if config.read_timeout.is_none() && config.write_timeout.is_none() {
             return None;
@@ -171,12 +183,18 @@ impl Conn {
         self.state.load(Ordering::Relaxed) == state as u8
     }
 
+    #[inline]
     pub(super) fn tell(&self, state: ConnState) {
         if let Some(told) = &self.config().on_state {
-            // It is also told while a connection is dropped, where a panic must not go on.
-            if catch_unwind(AssertUnwindSafe(|| told(&self.info, state))).is_err() {
-                self.config().log(format_args!("http: on_state has panicked"));
-            }
+            self.tell_to(told, state);
+        }
+    }
+
+    #[cold]
+    fn tell_to(&self, told: &StateFn, state: ConnState) {
+        // It is also told while a connection is dropped, where a panic must not go on.
+        if catch_unwind(AssertUnwindSafe(|| told(&self.info, state))).is_err() {
+            self.config().log(format_args!("http: on_state has panicked"));
         }
     }
 

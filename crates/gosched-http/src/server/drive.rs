@@ -1,6 +1,6 @@
 //! A connection's goroutine: which protocol it speaks, then hyper's connection, under our limits on time.
 
-use super::config::ConnState;
+use super::config::{Config, ConnState};
 use super::conn::Conn;
 use super::io::{Io, Stream};
 use super::service::Service;
@@ -67,7 +67,10 @@ async fn serve(listed: Listed, stream: TcpStream) {
     }
     loop {
         let mut http = http1(&conn).serve_connection(io, service).with_upgrades();
-        let End::Rest(since) = drive(&conn, &mut http, false, &mut alarm).await else { return };
+        let end = drive(&conn, &mut http, false, &mut alarm).await;
+        if matches!(end, End::Over) {
+            return;
+        }
         // It is not in the middle of anything, so hyper's connection with its 16 KiB of buffers can be made anew.
         let Some(parts) = http.into_parts() else { return };
         (io, service) = (parts.io, parts.service);
@@ -75,8 +78,13 @@ async fn serve(listed: Listed, stream: TcpStream) {
             io.unread(Bytes::copy_from_slice(&parts.read_buf));
         }
         drop(parts.read_buf);
-        if rest(&conn, &mut io, since, &mut alarm).await.is_none() {
-            return;
+        match end {
+            End::Rest(since) => {
+                if rest(&conn, &mut io, since, &mut alarm).await.is_none() {
+                    return;
+                }
+            }
+            _ => conn.copies().turn(),
         }
     }
 }
@@ -89,7 +97,8 @@ fn http1(conn: &Conn) -> http1::Builder {
         .half_close(false)
         .max_header_size(config.max_header_bytes)
         // Room for a head of that size with what may have been read beyond it.
-        .max_buf_size(config.max_header_bytes.max(64 * 1024) + 8192);
+        .max_buf_size(config.max_header_bytes.max(64 * 1024) + 8192)
+        .writev(!conn.copies().are_made());
     if let Some(count) = config.max_headers {
         builder.max_headers(count);
     }
@@ -243,6 +252,8 @@ enum End {
     Over,
     /// Nothing has happened for a while, since then.
     Rest(Instant),
+    /// It shall write in the other way.
+    Turn,
 }
 
 /// Polls hyper's connection until it ends, some limit is exceeded, or it may rest.
@@ -266,16 +277,23 @@ async fn drive<C: Http>(conn: &Conn, http: &mut C, http2: bool, alarm: &mut Alar
                 http.finish();
                 continue;
             }
-            let deadline = phase.deadline(conn, quiet, http2);
-            let rest = phase.idle_since().filter(|_| !http2 && !finishing);
-            let at = rest.map(|since| since + REST);
-            let next = deadline.into_iter().chain(at).min();
-            if alarm.is_ahead(next, phase.looked_at) || !alarm.poll(cx, next) {
+            let kind = Kind::of(conn, quiet, http2);
+            let limit = kind.limit(conn.config());
+            // It is not in the middle of anything.
+            let idle = kind == Kind::Idle && !http2 && !finishing;
+            if idle && conn.copies().should_turn() {
+                return Poll::Ready(End::Turn);
+            }
+            let wait = if idle { Some(limit.map_or(REST, |limit| limit.min(REST))) } else { limit };
+            let looked = phase.note(kind, conn.take_wrote(), wait.is_some());
+            let write_until = if kind == Kind::Room { conn.write_until() } else { None };
+            let next = earlier(phase.after(wait), write_until);
+            if alarm.is_ahead(next, looked) || !alarm.poll(cx, next) {
                 return Poll::Pending;
             }
-            return Poll::Ready(match (deadline, rest) {
-                (Some(deadline), _) if deadline <= now() => End::Over,
-                (_, Some(since)) => End::Rest(since),
+            let deadline = earlier(phase.after(limit), write_until);
+            return Poll::Ready(match phase.since.filter(|_| idle) {
+                Some(since) if deadline.is_none_or(|deadline| deadline > now()) => End::Rest(since),
                 _ => End::Over,
             });
         }
@@ -283,15 +301,14 @@ async fn drive<C: Http>(conn: &Conn, http: &mut C, http2: bool, alarm: &mut Alar
     .await
 }
 
-/// What the connection waits for, and since when.
-#[derive(Default)]
-struct Phase {
-    kind: Option<Kind>,
-    since: Option<Instant>,
-    /// The time, if the last call of `deadline` has looked at it.
-    looked_at: Option<Instant>,
+fn earlier(one: Option<Instant>, other: Option<Instant>) -> Option<Instant> {
+    match (one, other) {
+        (Some(one), Some(other)) => Some(one.min(other)),
+        (one, other) => one.or(other),
+    }
 }
 
+/// What a connection waits for.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Kind {
     /// The next request.
@@ -304,46 +321,52 @@ enum Kind {
     Handler,
 }
 
-impl Phase {
-    /// Since when nothing happens.
-    fn idle_since(&self) -> Option<Instant> {
-        self.since.filter(|_| self.kind == Some(Kind::Idle))
+impl Kind {
+    fn of(conn: &Conn, quiet: bool, http2: bool) -> Self {
+        if conn.is_blocked() {
+            Self::Room
+        } else if !quiet {
+            Self::Handler
+        } else if conn.has_begun() && !http2 {
+            Self::Head
+        } else {
+            Self::Idle
+        }
     }
 
-    /// When it is too late for what the connection waits for.
-    fn deadline(&mut self, conn: &Conn, quiet: bool, http2: bool) -> Option<Instant> {
-        let wrote = conn.take_wrote();
-        let kind = if conn.is_blocked() {
-            Kind::Room
-        } else if !quiet {
-            Kind::Handler
-        } else if conn.has_begun() && !http2 {
-            Kind::Head
-        } else {
-            Kind::Idle
-        };
-        let config = conn.config();
-        let limit = match kind {
-            Kind::Idle => config.idle_limit(),
-            Kind::Head => config.header_limit(),
-            Kind::Room => config.stall_timeout,
-            Kind::Handler => None,
-        };
+    /// How long that may take.
+    fn limit(self, config: &Config) -> Option<Duration> {
+        match self {
+            Self::Idle => config.idle_limit(),
+            Self::Head => config.header_limit(),
+            Self::Room => config.stall_timeout,
+            Self::Handler => None,
+        }
+    }
+}
+
+/// What the connection waits for, and since when.
+#[derive(Default)]
+struct Phase {
+    kind: Option<Kind>,
+    since: Option<Instant>,
+}
+
+impl Phase {
+    /// Notes what it waits for; since when only if that is `wanted`. Returns what time it is, if that was looked at.
+    fn note(&mut self, kind: Kind, wrote: bool, wanted: bool) -> Option<Instant> {
+        if self.kind == Some(kind) && !wrote {
+            return None;
+        }
         // Something was answered since, or some bytes went out: it counts from now.
-        self.looked_at = None;
-        if self.kind != Some(kind) || wrote {
-            self.kind = Some(kind);
-            self.since = (limit.is_some() || kind == Kind::Idle).then(now);
-            self.looked_at = self.since;
-        }
-        let deadline = self.since.zip(limit).and_then(|(since, limit)| since.checked_add(limit));
-        if kind != Kind::Room {
-            return deadline;
-        }
-        match (deadline, conn.write_until()) {
-            (Some(one), Some(other)) => Some(one.min(other)),
-            (one, other) => one.or(other),
-        }
+        self.kind = Some(kind);
+        self.since = wanted.then(now);
+        self.since
+    }
+
+    /// When so much time is over.
+    fn after(&self, wait: Option<Duration>) -> Option<Instant> {
+        self.since?.checked_add(wait?)
     }
 }
 

@@ -2,6 +2,7 @@
 
 mod config;
 mod conn;
+mod copies;
 mod drive;
 mod io;
 mod service;

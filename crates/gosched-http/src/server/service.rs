@@ -12,11 +12,12 @@
 //! client go.
 
 use super::conn::Conn;
+use super::copies;
 use crate::body::{Body, Limits, Reading, longer};
 use crate::handler::Aborted;
 use crate::request::Request;
 use crate::response::{IntoResponse, Response};
-use crate::slot::Slot;
+use crate::slot::{Slot, Ticket};
 use bytes::Bytes;
 use gosched::goroutine::{self, Goexit, JoinHandle, ShutDown};
 use http::header::{CONNECTION, EXPECT, HeaderValue};
@@ -25,7 +26,6 @@ use http::{Method, StatusCode};
 use http_body::{Body as HttpBody, Frame, SizeHint};
 use hyper::body::Incoming;
 use std::any::Any;
-use std::cell::Cell;
 use std::error::Error;
 use std::fmt;
 use std::future::Future;
@@ -38,8 +38,6 @@ use std::task::{Context, Poll, ready};
 pub(super) struct Service {
     conn: Arc<Conn>,
     http2: bool,
-    /// The last request's, to be used again if nobody has kept it.
-    slot: Cell<Option<Arc<Slot>>>,
 }
 
 /// The connection (HTTP/2: the stream) ends without an answer.
@@ -58,24 +56,7 @@ type Answer = Result<Response, NoAnswer>;
 
 impl Service {
     pub(super) fn new(conn: Arc<Conn>, http2: bool) -> Self {
-        Self { conn, http2, slot: Cell::new(None) }
-    }
-
-    fn slot(&self, unwatched: bool) -> Arc<Slot> {
-        let slot = match self.slot.take() {
-            Some(mut slot) => match Arc::get_mut(&mut slot) {
-                Some(only) => {
-                    only.reset(unwatched);
-                    slot
-                }
-                None => Arc::new(Slot::new(Some(self.conn.info.clone()), unwatched)),
-            },
-            None => Arc::new(Slot::new(Some(self.conn.info.clone()), unwatched)),
-        };
-        if !self.http2 {
-            self.slot.set(Some(slot.clone()));
-        }
-        slot
+        Self { conn, http2 }
     }
 }
 
@@ -89,38 +70,44 @@ impl hyper::service::Service<http::Request<Incoming>> for Service {
         let has_body = !incoming.is_end_stream();
         let until = self.conn.begin(has_body);
         let inside = !self.http2 && !self.conn.info.secure && !has_body;
-        let slot = self.slot(inside);
-        let head_only = parts.method == Method::HEAD;
-        let expects = has_body && !self.http2 && parts.headers.contains_key(EXPECT);
+        // Requests of HTTP/2 are many at a time.
+        let slot = if self.http2 {
+            Arc::new(Slot::new(Some(self.conn.info.clone())))
+        } else {
+            self.conn.slot.clone()
+        };
+        let ticket = slot.begin(inside);
         let pending = Pending {
             conn: self.conn.clone(),
-            slot: slot.clone(),
-            http2: self.http2,
+            slot: self.http2.then(|| slot.clone()),
+            ticket,
             whole: false,
-            head_only,
+            head_only: parts.method == Method::HEAD,
         };
-        let body = if has_body {
+        if inside {
+            return match answer(&self.conn, Request::new(parts, slot, ticket, None)) {
+                Ok(response) => Call::Done(Some(pending.finish(None, response))),
+                Err(NoAnswer) => Call::Done(None),
+            };
+        }
+        let expects = has_body && !self.http2 && parts.headers.contains_key(EXPECT);
+        let body = has_body.then(|| {
             let limits = Limits { until, stall: self.conn.config().stall_timeout };
             Body::incoming(incoming, limits, Reading(self.conn.clone()))
-        } else {
-            Body::empty()
-        };
-        let request = Request::new(parts, body, slot);
-        if inside {
-            let answer = answer(&self.conn, request);
-            return Call { answer: Answering::Done(Some(answer)), expects: false, pending: Some(pending) };
-        }
+        });
+        let request = Request::new(parts, slot, ticket, body);
         let conn = self.conn.clone();
         let answer = match goroutine::Builder::new().spawn(move || answer(&conn, request)) {
             Ok(handle) => Answering::Elsewhere(handle),
             // No stack, no memory: others have them, and will give them back.
-            Err(_) => Answering::Done(Some(Ok(StatusCode::SERVICE_UNAVAILABLE.into_response()))),
+            Err(_) => Answering::Done(Some(StatusCode::SERVICE_UNAVAILABLE.into_response())),
         };
-        Call { answer, expects, pending: Some(pending) }
+        Call::Waiting { answer, expects, pending: Some(pending) }
     }
 }
 
 /// Calls the handler; its panic is an answer, too.
+#[inline]
 fn answer(conn: &Conn, request: Request) -> Answer {
     // For the log, should it panic: clones of these allocate nothing, but for methods nobody knows.
     let (method, target) = (request.method().clone(), request.uri().path_and_query().cloned());
@@ -158,85 +145,113 @@ fn text(payload: &(dyn Any + Send)) -> &str {
 /// A client that waits to be told to send its body (`Expect: 100-continue`) is told so when the body is first read, and not
 /// any more once the response has begun. Where the one depends on the other, as in an echo, it would wait for ever. So the
 /// response begins with the first that its body has: by then the request's body was read, or is not needed for it.
-pub(super) struct Call {
-    answer: Answering,
-    /// The client waits.
-    expects: bool,
-    pending: Option<Pending>,
-}
-
 // There is one for each connection; a box for each request would cost more.
 #[allow(clippy::large_enum_variant)]
-enum Answering {
-    Done(Option<Answer>),
+pub(super) enum Call {
+    /// It was answered at once.
+    Done(Option<http::Response<Outgoing>>),
+    Waiting {
+        answer: Answering,
+        /// The client waits.
+        expects: bool,
+        pending: Option<Pending>,
+    },
+}
+
+#[allow(clippy::large_enum_variant)]
+pub(super) enum Answering {
+    /// But for the first part of its body.
+    Done(Option<Response>),
     Elsewhere(JoinHandle<Answer>),
 }
 
 impl Future for Call {
     type Output = Result<http::Response<Outgoing>, NoAnswer>;
 
+    #[inline]
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let mut answer = match &mut self.answer {
-            Answering::Done(answer) => answer.take().unwrap_or(Err(NoAnswer)),
+        if let Self::Done(response) = &mut *self {
+            return match response.take() {
+                Some(response) => Poll::Ready(Ok(response)),
+                None => Poll::Ready(Err(NoAnswer)),
+            };
+        }
+        self.poll_waiting(cx)
+    }
+}
+
+impl Call {
+    fn poll_waiting(&mut self, cx: &mut Context<'_>) -> Poll<Result<http::Response<Outgoing>, NoAnswer>> {
+        let Self::Waiting { answer, expects, pending } = self else { return Poll::Ready(Err(NoAnswer)) };
+        let mut response = match answer {
+            Answering::Done(response) => response.take().ok_or(NoAnswer)?,
             // A goroutine that ends otherwise has called `goexit`.
-            Answering::Elsewhere(handle) => ready!(Pin::new(handle).poll(cx)).unwrap_or(Err(NoAnswer)),
+            Answering::Elsewhere(handle) => ready!(Pin::new(handle).poll(cx)).unwrap_or(Err(NoAnswer))?,
         };
         let mut first = None;
-        if let (true, Ok(response)) = (self.expects, &mut answer) {
+        if *expects {
             match Pin::new(response.body_mut()).poll_frame(cx) {
                 Poll::Ready(frame) => first = frame.map(Box::new),
                 Poll::Pending => {
-                    self.answer = Answering::Done(Some(answer));
+                    *answer = Answering::Done(Some(response));
                     return Poll::Pending;
                 }
             }
         }
-        let Some(pending) = self.pending.take() else { return Poll::Ready(Err(NoAnswer)) };
-        Poll::Ready(answer.map(|mut response| {
-            if pending.http2 {
-                response.headers_mut().remove(CONNECTION);
-            } else if pending.conn.shared.is_ending() {
-                response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
-            }
-            response.map(|body| {
-                let mut outgoing = Outgoing { first, body, pending };
-                outgoing.pending.whole = outgoing.pending.head_only || outgoing.is_end_stream();
-                outgoing
-            })
-        }))
+        let Some(pending) = pending.take() else { return Poll::Ready(Err(NoAnswer)) };
+        Poll::Ready(Ok(pending.finish(first, response)))
     }
 }
 
 /// A request counts until this is dropped.
-struct Pending {
+pub(super) struct Pending {
     conn: Arc<Conn>,
-    slot: Arc<Slot>,
-    http2: bool,
+    /// With HTTP/2; else the connection has it.
+    slot: Option<Arc<Slot>>,
+    ticket: Ticket,
     /// All of the response was taken to be sent.
     whole: bool,
     /// Nobody wants the body.
     head_only: bool,
 }
 
+impl Pending {
+    /// The response as hyper is given it. `first` was taken from its body already.
+    #[inline(always)]
+    fn finish(mut self, first: First, mut response: Response) -> http::Response<Outgoing> {
+        if self.slot.is_some() {
+            response.headers_mut().remove(CONNECTION);
+        } else if self.conn.shared.is_ending() {
+            response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+        }
+        let (parts, body) = response.into_parts();
+        self.whole = self.head_only || first.is_none() && body.is_end_stream();
+        http::Response::from_parts(parts, Outgoing { first, body, pending: self })
+    }
+}
+
 impl Drop for Pending {
     fn drop(&mut self) {
+        let slot = self.slot.as_ref().unwrap_or(&self.conn.slot);
         if self.whole {
-            self.slot.returned();
+            slot.returned(self.ticket);
         } else {
-            self.slot.gone();
+            slot.gone(self.ticket);
         }
         self.conn.end();
-        if self.http2 {
+        if self.slot.is_some() {
             // Streams are goroutines of their own.
             self.conn.wake();
         }
     }
 }
 
+/// What was taken from a body already.
+type First = Option<Box<io::Result<Frame<Bytes>>>>;
+
 /// A response's body, which tells when it is done.
 pub(super) struct Outgoing {
-    /// What was taken from the body already.
-    first: Option<Box<io::Result<Frame<Bytes>>>>,
+    first: First,
     body: Body,
     pending: Pending,
 }
@@ -245,29 +260,50 @@ impl HttpBody for Outgoing {
     type Data = Bytes;
     type Error = io::Error;
 
+    #[inline]
     fn poll_frame(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, io::Error>>> {
-        let frame = match self.first.take() {
-            Some(first) => Some(*first),
-            None => ready!(Pin::new(&mut self.body).poll_frame(cx)),
-        };
-        if frame.is_none() || self.body.is_end_stream() {
+        // As most are: one small piece.
+        if self.first.is_none()
+            && let Some(bytes) = self.body.take_small(copies::LARGE)
+        {
             self.pending.whole = true;
+            return Poll::Ready(Some(Ok(Frame::data(bytes))));
         }
-        Poll::Ready(frame)
+        self.poll_any(cx)
     }
 
     fn is_end_stream(&self) -> bool {
         self.first.is_none() && self.body.is_end_stream()
     }
 
+    #[inline]
     fn size_hint(&self) -> SizeHint {
-        let taken = match self.first.as_deref() {
-            Some(Ok(first)) => first.data_ref().map_or(0, Bytes::len),
-            _ => 0,
+        let hint = self.body.size_hint();
+        match self.first.as_deref() {
+            Some(Ok(first)) => longer(hint, first.data_ref().map_or(0, Bytes::len)),
+            _ => hint,
+        }
+    }
+}
+
+impl Outgoing {
+    fn poll_any(&mut self, cx: &mut Context<'_>) -> Poll<Option<io::Result<Frame<Bytes>>>> {
+        let mut frame = match self.first.take() {
+            Some(first) => Some(*first),
+            None => ready!(Pin::new(&mut self.body).poll_frame(cx)),
         };
-        longer(self.body.size_hint(), taken)
+        if let Some(Ok(frame)) = &mut frame
+            && let Some(piece) = frame.data_mut()
+        {
+            let rest = self.pending.conn.copies().note_piece(piece);
+            self.first = rest.map(|rest| Box::new(Ok(Frame::data(rest))));
+        }
+        if frame.is_none() || self.is_end_stream() {
+            self.pending.whole = true;
+        }
+        Poll::Ready(frame)
     }
 }
