@@ -53,6 +53,8 @@ pub(crate) fn is_ours(name: &str) -> bool {
 
 /// The systems of a row: gosched in its modes, and those others that are wanted (all if none are named).
 pub(crate) fn of(row: &Row, mode: Mode, wanted: &[String]) -> Vec<System> {
+    // What says hello says it in the default mode.
+    let mode = if row.hello { Mode::Pinned } else { mode };
     let others = row.systems.iter().filter(|name| *name != "gosched");
     let others = others.filter(|name| wanted.is_empty() || wanted.contains(name)).map(String::as_str);
     mode.systems().iter().copied().chain(others).map(System::parse).collect()
