@@ -23,8 +23,11 @@ pub(super) struct Conn {
     /// Of its requests, one after the other, over HTTP/1.
     pub(super) slot: Arc<Slot>,
     pub(super) shared: Arc<Shared>,
-    /// Requests that are not answered yet, to the last byte, and bodies that are not read yet.
+    /// Requests that are not answered yet, to the last byte, and bodies that are not read yet; but for a `single` one.
     requests: AtomicUsize,
+    /// A request without a body, over HTTP/1, is not answered yet. There is one at a time, and nobody but the connection's
+    /// goroutine has to do with its end.
+    single: AtomicBool,
     /// Something was read since the last request has begun.
     read: AtomicBool,
     /// The last attempt to write has found no room.
@@ -51,7 +54,7 @@ struct Times {
 
 impl Reader for Conn {
     fn has_read(&self) {
-        self.end();
+        self.end(false);
         self.wake();
     }
 }
@@ -63,6 +66,7 @@ impl Conn {
             slot: Arc::new(Slot::new(Some(info.clone()))),
             shared,
             requests: AtomicUsize::new(0),
+            single: AtomicBool::new(false),
             read: AtomicBool::new(false),
             blocked: AtomicBool::new(false),
             wrote: AtomicBool::new(false),
@@ -106,8 +110,13 @@ impl Conn {
     }
 
     /// Whether the response may still be sent.
+    #[inline]
     pub(super) fn check_write(&self) -> io::Result<()> {
-        if self.config().write_timeout.is_some() && self.write_until().is_some_and(|until| until <= now()) {
+        if self.config().write_timeout.is_none() { Ok(()) } else { self.check_time() }
+    }
+
+    fn check_time(&self) -> io::Result<()> {
+        if self.write_until().is_some_and(|until| until <= now()) {
             return Err(io::Error::new(io::ErrorKind::TimedOut, "the response has taken too long"));
         }
         Ok(())
@@ -138,21 +147,32 @@ impl Conn {
 
     // ---- requests ---------------------------------------------------------------------------
 
-    pub(super) fn requests(&self) -> usize {
+    /// Whether nothing is to be answered, or to be read of a body.
+    pub(super) fn is_quiet(&self) -> bool {
         // Acquire: what was done for a request comes before its end.
-        self.requests.load(Ordering::Acquire)
+        !self.single.load(Ordering::Relaxed) && self.requests.load(Ordering::Acquire) == 0
     }
 
     /// A request has begun, with a body or without. Returns when it must have been read.
-    pub(super) fn begin(&self, body: bool) -> Option<Instant> {
-        self.requests.fetch_add(1 + usize::from(body), Ordering::Relaxed);
+    pub(super) fn begin(&self, single: bool, body: bool) -> Option<Instant> {
+        if single {
+            self.single.store(true, Ordering::Relaxed);
+        } else {
+            self.requests.fetch_add(1 + usize::from(body), Ordering::Relaxed);
+        }
         self.read.store(false, Ordering::Relaxed);
         self.set_state(ConnState::Active);
         self.copies.note_request(body);
         let config = self.config();
         if config.read_timeout.is_none() && config.write_timeout.is_none() {
-            return None;
+            None
+        } else {
+            self.begin_times()
         }
+    }
+
+    fn begin_times(&self) -> Option<Instant> {
+        let config = self.config();
         let start = now();
         let mut times = self.times();
         times.write_until = config.write_timeout.map(|limit| start + limit);
@@ -161,9 +181,15 @@ impl Conn {
     }
 
     /// A request was answered, or given up; or its body was.
-    pub(super) fn end(&self) {
-        // Release: what was done for the request comes before whoever sees that it has ended.
-        if self.requests.fetch_sub(1, Ordering::Release) == 1 {
+    pub(super) fn end(&self, single: bool) {
+        let last = if single {
+            self.single.store(false, Ordering::Relaxed);
+            self.requests.load(Ordering::Acquire) == 0
+        } else {
+            // Release: what was done for the request comes before whoever sees that it has ended.
+            self.requests.fetch_sub(1, Ordering::Release) == 1
+        };
+        if last {
             // What was read since it began was of its body. (Or it was a part of the next one, sent at once: that is given
             // the time of an idle connection.)
             self.read.store(false, Ordering::Relaxed);
@@ -199,11 +225,15 @@ impl Conn {
     }
 
     /// Leaves the waker of the connection's goroutine for [`wake`](Self::wake). Before it looks at the server's state.
+    #[inline]
     pub(super) fn register(&self, waker: &Waker) {
         // If it is taken at this moment, the goroutine is woken and comes back here.
-        if self.registered.load(Ordering::Acquire) {
-            return;
+        if !self.registered.load(Ordering::Acquire) {
+            self.register_anew(waker);
         }
+    }
+
+    fn register_anew(&self, waker: &Waker) {
         // Cloned and dropped without the lock.
         let fresh = waker.clone();
         let mut place = lock(&self.waker);

@@ -260,13 +260,14 @@ enum End {
 async fn drive<C: Http>(conn: &Conn, http: &mut C, http2: bool, alarm: &mut Alarm) -> End {
     let mut finishing = false;
     let mut phase = Phase::default();
+    let until_look = conn.config().idle_limit().map_or(REST, |limit| limit.min(REST));
     poll_fn(|cx| {
         conn.register(cx.waker());
         loop {
             if Pin::new(&mut *http).poll(cx).is_ready() {
                 return Poll::Ready(End::Over);
             }
-            let quiet = conn.requests() == 0;
+            let quiet = conn.is_quiet();
             if quiet && conn.is_state(ConnState::Active) {
                 conn.set_state(ConnState::Idle);
             }
@@ -278,20 +279,19 @@ async fn drive<C: Http>(conn: &Conn, http: &mut C, http2: bool, alarm: &mut Alar
                 continue;
             }
             let kind = Kind::of(conn, quiet, http2);
-            let limit = kind.limit(conn.config());
             // It is not in the middle of anything.
             let idle = kind == Kind::Idle && !http2 && !finishing;
             if idle && conn.copies().should_turn() {
                 return Poll::Ready(End::Turn);
             }
-            let wait = if idle { Some(limit.map_or(REST, |limit| limit.min(REST))) } else { limit };
+            let wait = if idle { Some(until_look) } else { kind.limit(conn.config()) };
             let looked = phase.note(kind, conn.take_wrote(), wait.is_some());
             let write_until = if kind == Kind::Room { conn.write_until() } else { None };
             let next = earlier(phase.after(wait), write_until);
             if alarm.is_ahead(next, looked) || !alarm.poll(cx, next) {
                 return Poll::Pending;
             }
-            let deadline = earlier(phase.after(limit), write_until);
+            let deadline = earlier(phase.after(kind.limit(conn.config())), write_until);
             return Poll::Ready(match phase.since.filter(|_| idle) {
                 Some(since) if deadline.is_none_or(|deadline| deadline > now()) => End::Rest(since),
                 _ => End::Over,

@@ -68,8 +68,9 @@ impl hyper::service::Service<http::Request<Incoming>> for Service {
     fn call(&self, request: http::Request<Incoming>) -> Call {
         let (parts, incoming) = request.into_parts();
         let has_body = !incoming.is_end_stream();
-        let until = self.conn.begin(has_body);
-        let inside = !self.http2 && !self.conn.info.secure && !has_body;
+        let single = !self.http2 && !has_body;
+        let until = self.conn.begin(single, has_body);
+        let inside = single && !self.conn.info.secure;
         // Requests of HTTP/2 are many at a time.
         let slot = if self.http2 {
             Arc::new(Slot::new(Some(self.conn.info.clone())))
@@ -81,6 +82,7 @@ impl hyper::service::Service<http::Request<Incoming>> for Service {
             conn: self.conn.clone(),
             slot: self.http2.then(|| slot.clone()),
             ticket,
+            single,
             whole: false,
             head_only: parts.method == Method::HEAD,
         };
@@ -209,6 +211,8 @@ pub(super) struct Pending {
     /// With HTTP/2; else the connection has it.
     slot: Option<Arc<Slot>>,
     ticket: Ticket,
+    /// How the connection counts it.
+    single: bool,
     /// All of the response was taken to be sent.
     whole: bool,
     /// Nobody wants the body.
@@ -238,7 +242,7 @@ impl Drop for Pending {
         } else {
             slot.gone(self.ticket);
         }
-        self.conn.end();
+        self.conn.end(self.single);
         if self.slot.is_some() {
             // Streams are goroutines of their own.
             self.conn.wake();

@@ -421,7 +421,7 @@ impl Worker {
 
     fn fire_timers_of(&self, shard: usize, now: Instant) -> usize {
         let mut due = self.due.take();
-        let count = self.shared.timers.fire_with(shard, now, &mut due, |due| wake_all(due, |_| ()));
+        let count = self.shared.timers.fire_with(shard, now, &mut due, wake_all);
         self.due.set(due);
         count
     }

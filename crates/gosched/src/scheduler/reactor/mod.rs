@@ -137,9 +137,14 @@ fn is_awaited() -> bool {
 /// Wakes those whose events have come. True if there were any. A foreign waker may panic: its message is printed; neither
 /// the others nor the caller must suffer.
 pub(super) fn wake_all(woken: &mut Vec<Waker>) -> bool {
-    let any = !woken.is_empty();
-    wakes::wake_all(woken, census::end_deliveries);
-    any
+    let count = woken.len();
+    if count == 0 {
+        return false;
+    }
+    wakes::wake_all(woken);
+    // Once for all of them: every worker writes it.
+    census::end_deliveries(count);
+    true
 }
 
 /// See the module.
