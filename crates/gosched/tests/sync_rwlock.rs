@@ -6,13 +6,13 @@ use gosched::sync::{
     RwLock, RwLockAsync, RwLockReadFuture, RwLockReadGuard, RwLockWriteFuture, RwLockWriteGuard,
 };
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread::{self, sleep};
 use std::time::{Duration, Instant};
 
 mod common;
 use common::wakers::Hand;
-use common::{MS, bounded, eventually};
+use common::{MS, bounded, eventually, goroutines_are_threads, one_worker};
 
 /// A reader that waits already.
 #[track_caller]
@@ -185,6 +185,39 @@ fn Y13_also_when_the_writer_that_ends_has_barged() {
     drop(r.take());
     drop(w.take());
     assert_unused(&lock);
+}
+
+#[test]
+fn Y13_readers_let_in_read_on_before_a_writer_that_comes_keeps_them_out() {
+    /// How often three goroutines have read, ten times each, when the one that had let them in writes again.
+    fn reads_before_the_next_write() -> u32 {
+        let lock = Arc::new(RwLock::new(0));
+        let (began, reads) = (Arc::new(AtomicU32::new(0)), Arc::new(AtomicU32::new(0)));
+        let guard = lock.write();
+        for _ in 0..3 {
+            let (lock, began, reads) = (lock.clone(), began.clone(), reads.clone());
+            gosched::go(move || {
+                began.fetch_add(1, Ordering::SeqCst);
+                for _ in 0..10 {
+                    drop(lock.read());
+                    reads.fetch_add(1, Ordering::SeqCst);
+                }
+            });
+        }
+        // On one worker, they wait if they have begun and another runs.
+        while began.load(Ordering::SeqCst) < 3 {
+            gosched::yield_now();
+        }
+        drop(guard);
+        let _guard = lock.write();
+        reads.load(Ordering::SeqCst)
+    }
+
+    // Where goroutines are threads, who runs when is the system's business.
+    if !goroutines_are_threads() {
+        // More than once, since the system may take the worker off its processor, and another thread stand in for it.
+        one_worker(|| assert!((0..20).any(|_| reads_before_the_next_write() == 30)));
+    }
 }
 
 #[test]

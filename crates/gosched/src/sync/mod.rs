@@ -21,6 +21,8 @@
 //!
 //! What is lost when a waiting future is dropped, each type says under "Cancellation". As a rule: nothing.
 
+#[cfg(any(not(loom), test))]
+mod arriving;
 pub mod atomic;
 mod barrier;
 #[cfg(any(not(loom), test))]

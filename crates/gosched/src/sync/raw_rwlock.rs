@@ -8,27 +8,40 @@
 //! - Among writers newcomers may barge, and whoever lost so for more than a millisecond gets the lock handed:
 //!   all as in the mutex (`raw_mutex.rs`), whose terms are used here. Readers that wait never compete; they are
 //!   always let in by another, who counts them into the word in one step.
+//! - A blocking writer that finds readers let in that have not run yet does not queue at once: see `RawRwLock::give_way`.
 //! - When a waiting writer gives up, the readers that came before the next waiting writer enter.
 //!
 //! Whoever has a guard may unlock; there is no owner in the sense of a thread or goroutine. Unlocking and downgrading
 //! never unwind, for the reason that `raw_mutex.rs` gives.
 
+use super::arriving::Arriving;
 use super::raw_mutex::Since;
 use super::rw_word::{Entered, Released, Turn, Waiting, Word};
 use crate::sys::lock::{Spin, SpinGuard};
 #[cfg(not(loom))]
-use crate::sys::prim::spin_hint;
+use crate::sys::prim::{spin_hint, yield_thread};
 use crate::wait::circles;
 use crate::wait::node::{NodeList, NodeState, Signal, WaitNode};
 use crate::wait::queue::{drop_quietly, wake_in_batches_quietly, wake_quietly};
+#[cfg(not(loom))]
+use crate::wait::yield_now;
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll, Waker};
+#[cfg(not(loom))]
+use std::time::{Duration, Instant};
 
 /// How often a blocking lock looks again before it queues, with 4, 8, 16 pauses in between.
 #[cfg(not(loom))]
 const SPIN_ROUNDS: u32 = 3;
+
+/// How often a writer lets the goroutines of its worker run before it queues, where readers have been let in that have not
+/// run yet, and for how long after that it waits for those of other workers.
+#[cfg(not(loom))]
+const TURNS_GIVEN: u32 = 4;
+#[cfg(not(loom))]
+const TIME_GIVEN: Duration = Duration::from_micros(100);
 
 /// The lock of a [`RwLock`](super::RwLock), without data: one word, and the lists of those who wait.
 ///
@@ -42,6 +55,7 @@ const SPIN_ROUNDS: u32 = 3;
 /// ```
 pub struct RawRwLock {
     word: Word,
+    pub(super) arriving: Arriving,
     waiters: Spin<Waiters>,
 }
 
@@ -105,12 +119,12 @@ impl Waiters {
 impl RawRwLock {
     #[cfg(not(loom))]
     pub(crate) const fn unlocked() -> Self {
-        Self { word: Word::new(), waiters: Spin::new(Waiters::new()) }
+        Self { word: Word::new(), arriving: Arriving::new(), waiters: Spin::new(Waiters::new()) }
     }
 
     #[cfg(loom)]
     pub(crate) fn unlocked() -> Self {
-        Self { word: Word::new(), waiters: Spin::new(Waiters::new()) }
+        Self { word: Word::new(), arriving: Arriving::new(), waiters: Spin::new(Waiters::new()) }
     }
 
     #[inline]
@@ -136,6 +150,35 @@ impl RawRwLock {
             if attempt(self) {
                 return true;
             }
+        }
+        false
+    }
+
+    /// A writer lets those readers run that have the lock and have not run since it came to them. True if it got the lock
+    /// so. Not for long: then it queues, and readers that come must wait for it.
+    ///
+    /// If it queued at once, each of them would read once and queue at its next read, and the writer's end would let them in
+    /// together with all others, ahead of the next writer: once in step so, all who share the lock would switch at every
+    /// access from then on. Left alone, each reads on for as long as it likes.
+    #[cfg(not(loom))]
+    pub(crate) fn give_way(&self) -> bool {
+        let mut since = None;
+        for turn in 0u32.. {
+            if !self.arriving.any() {
+                break;
+            }
+            yield_now();
+            if self.word.try_write() {
+                return true;
+            }
+            if turn < TURNS_GIVEN {
+                continue;
+            }
+            // Here is nothing to run: they are on other workers, which may have to get up first.
+            if since.get_or_insert_with(Instant::now).elapsed() > TIME_GIVEN {
+                break;
+            }
+            yield_thread();
         }
         false
     }
@@ -246,6 +289,7 @@ impl RawRwLock {
             Turn::Nobody => return,
             Turn::Readers(count) => {
                 waiters.admit(count);
+                self.arriving.add(count);
                 let below = waiters.admitted_below;
                 drop(waiters);
                 return wake_in_batches_quietly(|batch| {
@@ -332,6 +376,9 @@ impl AcquireRead<'_> {
         drop_quietly(waker);
         let_in |= matches!(self.node.state(), NodeState::Signalled(_));
         self.node.reset();
+        if let_in {
+            self.lock.arriving.one_came();
+        }
         let_in
     }
 }
@@ -353,6 +400,7 @@ impl Future for AcquireRead<'_> {
             // Readers are told only that they are in.
             NodeState::Signalled(_) => {
                 this.node.reset();
+                this.lock.arriving.one_came();
                 Poll::Ready(())
             }
         }

@@ -22,7 +22,8 @@ use std::time::{Duration, Instant};
 /// # Fairness
 ///
 /// - A waiting writer keeps new readers out until it has had the lock: `try_read` fails then, and `read` waits.
-/// - When a writer unlocks (or downgrades), all readers that wait enter, before any other writer.
+/// - When a writer unlocks (or downgrades), all readers that wait enter, before any other writer. A `write` that comes before
+///   all of those have run lets them run first, for a few turns and some 100 µs, and only then is a writer that waits.
 /// - Among writers, one that finds the lock free at the right moment may overtake those that wait; whoever lost
 ///   so after more than a millisecond gets the lock handed to it. `unlock_fair` hands it over at once.
 ///
@@ -255,7 +256,7 @@ fn read_slow(lock: &RawRwLock) {
 #[cold]
 #[track_caller]
 fn write_slow(lock: &RawRwLock) {
-    if !lock.spin(RawRwLock::try_take_write) {
+    if !lock.give_way() && !lock.spin(RawRwLock::try_take_write) {
         let _waiting = circles::waits_for_lock(WaitReason::RwLockWrite, lock, Way::Alone);
         wait_for(WaitReason::RwLockWrite, pin!(lock.acquire_write()));
     }
