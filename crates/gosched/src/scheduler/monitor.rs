@@ -251,10 +251,10 @@ impl Watched {
         }
         for suspect in &self.suspects {
             let since = now - suspect.seen.since;
-            // With a thread for each goroutine the worker's own waits while they run.
-            let may_block = shared.config.backend == Backend::Stacks && since >= SHORT_INTERVAL;
-            let is_hog = since >= HOG && !suspect.seen.is_starved(suspect.os_thread, now);
-            if is_hog || (may_block && threads::is_blocked(suspect.os_thread)) {
+            // With a thread for each goroutine the worker's own waits while they run, and tells nothing.
+            let tells = shared.config.backend == Backend::Stacks;
+            let is_hog = since >= HOG && !(tells && suspect.seen.is_starved(suspect.os_thread, now));
+            if is_hog || (tells && since >= SHORT_INTERVAL && threads::is_blocked(suspect.os_thread)) {
                 match shared.replace(suspect.index, suspect.seen.tick) {
                     Replaced::Yes => look.replaced = true,
                     Replaced::NobodyLeft => look.refused = true,
