@@ -11,15 +11,22 @@
 //!                 let mut arm0 = RecvArm::new(&operand0);
 //!                 let mut arm1 = SendArm::new(&operand1);
 //!                 let wait = Wait::Try;
-//!                 let chosen = run(&mut [&mut arm0, &mut arm1], false, wait);
+//!                 let mut ready = Ready::<2>::new();
+//!                 ready.note(0, arm0.seems_ready());                                       // (4)
+//!                 ready.note(1, arm1.seems_ready());
+//!                 let chosen = match ready.draw(false) {
+//!                     Some(0) if arm0.try_now() => Some(0),
+//!                     Some(1) if arm1.try_now() => Some(1),
+//!                     drawn => run_drawn(&mut [&mut arm0, &mut arm1], false, wait, drawn),
+//!                 };
 //!                 match chosen {
-//!                     Some(0) => match { let result = arm0.take(); { let others = (arm1,); } result } {
+//!                     Some(0) => match { let result = arm0.take(); done(arm1); result } {
 //!                         value => got(value),  // (3)
 //!                     },
-//!                     Some(1) => match { { let others = (arm0,); } let result = arm1.finish(next()); result } {
+//!                     Some(1) => match { done(arm0); let result = arm1.finish(next()); result } {
 //!                         _ => sent(),
 //!                     },
-//!                     None => match { let others = (arm0, arm1); } { () => rest() },
+//!                     None => match { done(arm0); done(arm1); } { () => rest() },
 //!                     _ => unreachable!(),
 //!                 }
 //!             }
@@ -39,6 +46,9 @@
 //! - (1) An arm of a `match` ends the life of temporaries in every edition; without it those of (2)
 //!   would outlive the expression, up to the end of the statement around it.
 //! - (3) The same goes for the temporaries of a body: they die before the result they may borrow.
+//! - (4) A case that is ready is mostly found and carried out here, where its type is known: one load for each channel,
+//!   one throw of the dice, one operation. The engine, for which arms are `dyn`, is for the rest. An async select leaves
+//!   all to it.
 //! - Names of locals are hygienic (`mixed_site`), so they cannot meet the user's.
 
 use proc_macro2::{Ident, Span, TokenStream};
@@ -87,21 +97,33 @@ pub(super) fn expand(invocation: &Invocation) -> TokenStream {
 
 /// The statement that lets the engine choose.
 fn run(invocation: &Invocation, names: &Names) -> TokenStream {
-    let Names { private, arms, wait, chosen, .. } = names;
+    let Names { private, arms, wait, ready, drawn, chosen, .. } = names;
     let biased = invocation.flavor.biased;
     if invocation.flavor.is_async {
         let list = arms.iter().rev().fold(quote!(()), |tail, arm| quote!((#arm, #tail)));
         quote!(let (#chosen, #list) = #private::select_async(#biased, #wait, #list).await;)
     } else {
-        quote!(let #chosen = #private::run(&mut [#(&mut #arms),*], #biased, #wait);)
+        let count = arms.len();
+        let numbers = 0..count;
+        let notes = arms.iter().zip(0u32..).map(|(arm, case)| quote!(#ready.note(#case, #arm.seems_ready());));
+        quote! {
+            let mut #ready = #private::Ready::<#count>::new();
+            #(#notes)*
+            let #chosen = match #ready.draw(#biased) {
+                #(::core::option::Option::Some(#numbers) if #arms.try_now() => {
+                    ::core::option::Option::Some(#numbers)
+                })*
+                #drawn => #private::run_drawn(&mut [#(&mut #arms),*], #biased, #wait, #drawn),
+            };
+        }
     }
 }
 
 /// The `match` with the branches of all cases, in the order of the user's.
 fn outcome(invocation: &Invocation, names: &Names) -> TokenStream {
-    let Names { arms, chosen, .. } = names;
+    let Names { private, arms, chosen, .. } = names;
     let branches = invocation.cases.iter().enumerate().map(|(i, case)| branch(i, case, invocation, names));
-    let drop_all = drop_arms(arms);
+    let drop_all = drop_arms(private, arms);
     let default = invocation.default.as_ref().map(|DefaultCase { body, .. }| {
         quote! {
             ::core::option::Option::None => match { #drop_all } { () => #body, },
@@ -123,6 +145,8 @@ struct Names {
     operands: Vec<Ident>,
     arms: Vec<Ident>,
     wait: Ident,
+    ready: Ident,
+    drawn: Ident,
     chosen: Ident,
     result: Ident,
 }
@@ -138,6 +162,8 @@ impl Names {
             operands: numbered("operand"),
             arms: numbered("arm"),
             wait: local("wait"),
+            ready: local("ready"),
+            drawn: local("drawn"),
             chosen: local("chosen"),
             result: local("result"),
         }
@@ -198,9 +224,9 @@ fn how_long(default: Option<&DefaultCase>, private: &TokenStream) -> TokenStream
 
 /// What happens when the case at `index` was chosen: finish it, then its body.
 fn branch(index: usize, case: &Case, invocation: &Invocation, names: &Names) -> TokenStream {
-    let Names { arms, result, .. } = names;
+    let Names { private, arms, result, .. } = names;
     let arm = &arms[index];
-    let drop_others = drop_arms(arms[..index].iter().chain(&arms[index + 1..]));
+    let drop_others = drop_arms(private, arms[..index].iter().chain(&arms[index + 1..]));
     let finish = match &case.operation {
         // The value first: whoever handed it over may be waiting for it to be taken.
         Operation::Recv { .. } => quote! {
@@ -226,13 +252,9 @@ fn branch(index: usize, case: &Case, invocation: &Invocation, names: &Names) -> 
     }
 }
 
-/// The end of arms that were not chosen. (`drop` itself is an error to clippy where an arm happens
-/// to need none.)
-fn drop_arms<'a>(arms: impl IntoIterator<Item = &'a Ident>) -> TokenStream {
-    let mut arms = arms.into_iter().peekable();
-    if arms.peek().is_none() {
-        return TokenStream::new();
-    }
-    let others = Ident::new("_others", Span::mixed_site());
-    quote!({ let #others = (#(#arms,)*); })
+/// The end of arms that were not chosen, each where it lies: a tuple would move them all first. (`drop` itself is an error
+/// to clippy where an arm happens to need none.)
+fn drop_arms<'a>(private: &TokenStream, arms: impl IntoIterator<Item = &'a Ident>) -> TokenStream {
+    let arms = arms.into_iter();
+    quote!(#(#private::done(#arms);)*)
 }

@@ -134,13 +134,19 @@ pub mod select {
             pub fn new(operand: &Option<&'a Receiver<T>>) -> Self {
                 RecvArm(*operand)
             }
+            pub fn seems_ready(&self) -> bool {
+                self.0.is_some_and(|receiver| receiver.len() > 0)
+            }
+            pub fn try_now(&mut self) -> bool {
+                self.ready()
+            }
             pub fn take(self) -> Result<T, RecvError> {
                 self.0.unwrap().0.queue.borrow_mut().pop_front().ok_or(RecvError)
             }
         }
         impl<T> Arm for RecvArm<'_, T> {
             fn ready(&mut self) -> bool {
-                self.0.is_some_and(|receiver| receiver.len() > 0)
+                self.seems_ready()
             }
         }
 
@@ -151,6 +157,13 @@ pub mod select {
         impl<'a, T> SendArm<'a, T> {
             pub fn new(operand: &Option<&'a Sender<T>>) -> Self {
                 SendArm { sender: *operand, chosen: false }
+            }
+            pub fn seems_ready(&self) -> bool {
+                self.sender.is_some_and(|Sender(c)| c.queue.borrow().len() < c.capacity)
+            }
+            /// A channel that is empty is left to `run_drawn`: the expansion needs both ways.
+            pub fn try_now(&mut self) -> bool {
+                self.sender.is_some_and(|Sender(c)| !c.queue.borrow().is_empty()) && self.ready()
             }
             pub fn finish(mut self, message: T) -> Result<(), SendError<T>> {
                 assert!(std::mem::take(&mut self.chosen));
@@ -171,21 +184,49 @@ pub mod select {
         }
         impl<T> Arm for SendArm<'_, T> {
             fn ready(&mut self) -> bool {
-                self.chosen = self.sender.is_some_and(|Sender(c)| c.queue.borrow().len() < c.capacity);
+                self.chosen = self.seems_ready();
                 self.chosen
             }
         }
 
+        pub struct Ready<const N: usize>(Vec<usize>);
+        impl<const N: usize> Ready<N> {
+            pub fn new() -> Self {
+                Self(Vec::new())
+            }
+            pub fn note(&mut self, case: u32, ready: bool) {
+                self.0.extend(ready.then_some(case as usize));
+                assert!(self.0.len() <= N);
+            }
+            pub fn draw(&self, biased: bool) -> Option<usize> {
+                // Fair means "the last one" here: enough to tell the two apart.
+                if biased { self.0.first().copied() } else { self.0.last().copied() }
+            }
+        }
+
+        pub fn done<A>(arm: A) {
+            drop(arm);
+        }
+
         pub fn run(arms: &mut [&mut dyn Arm], biased: bool, wait: Wait) -> Option<usize> {
+            run_drawn(arms, biased, wait, None)
+        }
+
+        pub fn run_drawn(
+            arms: &mut [&mut dyn Arm],
+            biased: bool,
+            wait: Wait,
+            drawn: Option<usize>,
+        ) -> Option<usize> {
             if let Wait::Timeout(timeout) = wait {
                 assert!(timeout.is_zero(), "the mock never waits");
             }
-            // Fair means "the last one" here: enough to tell the two apart.
             let chosen = if biased {
                 arms.iter_mut().position(|arm| arm.ready())
             } else {
                 arms.iter_mut().rposition(|arm| arm.ready())
             };
+            assert_eq!(chosen, drawn);
             assert!(chosen.is_some() || !matches!(wait, Wait::Forever), "would block forever");
             chosen
         }

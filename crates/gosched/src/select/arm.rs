@@ -5,6 +5,7 @@
 
 use super::engine::{Alarm, Cases, Engine, Limit};
 use super::operand::{RecvOperand, SendOperand};
+use super::random::{Dice, random};
 use crate::chan::{Receiver, RecvError, SendError, Sender, now};
 use crate::sys::prim::UnsafeCell;
 use crate::wait::list::{Kind, Node};
@@ -93,11 +94,13 @@ unsafe impl<T: Send> Send for RecvArm<'_, T> {}
 
 impl<'a, T> RecvArm<'a, T> {
     /// An arm that receives from the operand.
+    #[inline]
     pub fn new<O: RecvOperand<Item = T> + ?Sized>(operand: &'a O) -> Self {
         Self::of(operand.__recv_needs_a_receiver())
     }
 
     /// An arm that receives from this receiver; `None` is a nil channel.
+    #[inline]
     pub fn of(receiver: Option<&'a Receiver<T>>) -> Self {
         Self {
             // From a nil channel and from `never()` alike nothing ever comes.
@@ -107,6 +110,25 @@ impl<'a, T> RecvArm<'a, T> {
             end: None,
             _pinned: std::marker::PhantomPinned,
         }
+    }
+
+    /// Whether it would probably be chosen, from one look at the channel.
+    #[inline]
+    pub fn seems_ready(&self) -> bool {
+        self.receiver.is_some_and(Selectable::looks_ready)
+    }
+
+    /// Chooses this arm if that is as simple as [`Receiver::try_recv`]. If not, the engine is to try it.
+    ///
+    /// # Panics
+    ///
+    /// If it is chosen already.
+    pub fn try_now(&mut self) -> bool {
+        assert!(self.end.is_none(), "{USED}");
+        // SAFETY: the arm is borrowed mutably, so no select has queued it, and the slot is ours.
+        let slot = unsafe { self.slot.with_mut(|slot| &mut *slot) };
+        self.end = self.receiver.and_then(|receiver| receiver.try_case(slot));
+        self.end.is_some()
     }
 
     /// The message of a chosen arm.
@@ -173,13 +195,32 @@ pub struct SendArm<'a, T> {
 
 impl<'a, T> SendArm<'a, T> {
     /// An arm that sends to the operand.
+    #[inline]
     pub fn new<O: SendOperand<Item = T> + ?Sized>(operand: &'a O) -> Self {
         Self::of(operand.__send_needs_a_sender())
     }
 
     /// An arm that sends to this sender; `None` is a nil channel.
+    #[inline]
     pub fn of(sender: Option<&'a Sender<T>>) -> Self {
         Self { sender, node: Node::new(Kind::Case), end: None, _pinned: std::marker::PhantomPinned }
+    }
+
+    /// As [`RecvArm::seems_ready`].
+    #[inline]
+    pub fn seems_ready(&self) -> bool {
+        self.sender.is_some_and(Selectable::looks_ready)
+    }
+
+    /// Chooses this arm if it can be. If not, the engine is to try it.
+    ///
+    /// # Panics
+    ///
+    /// If it is chosen already.
+    pub fn try_now(&mut self) -> bool {
+        assert!(self.end.is_none(), "{USED}");
+        self.end = self.sender.and_then(Sender::try_case);
+        self.end.is_some()
     }
 
     fn chosen(&mut self) -> (&'a Sender<T>, End) {
@@ -290,6 +331,52 @@ unsafe impl Cases for Few<'_> {
     }
 }
 
+/// The cases that seem ready, of at most `N`.
+#[derive(Debug)]
+pub struct Ready<const N: usize> {
+    cases: [u32; N],
+    count: usize,
+}
+
+impl<const N: usize> Ready<N> {
+    /// None so far.
+    #[inline]
+    #[allow(clippy::new_without_default)]
+    pub fn new() -> Self {
+        Self { cases: [0; N], count: 0 }
+    }
+
+    /// Notes the next case. Without a branch: which ones are ready is anybody's guess, the processor's also.
+    ///
+    /// # Panics
+    ///
+    /// If `N` have been noted as ready.
+    #[inline]
+    pub fn note(&mut self, case: u32, ready: bool) {
+        self.cases[self.count] = case;
+        self.count += usize::from(ready);
+    }
+
+    /// One of them: each with the same chances or, when biased, the first.
+    #[inline]
+    pub fn draw(&self, biased: bool) -> Option<usize> {
+        let cases = &self.cases[..self.count];
+        match cases {
+            [] => None,
+            // No dice are thrown for one.
+            [first] => Some(*first as usize),
+            [first, ..] if biased => Some(*first as usize),
+            _ => Some(cases[Dice::new(random()).below(cases.len() as u32) as usize] as usize),
+        }
+    }
+}
+
+/// Ends an arm.
+#[inline(always)]
+pub fn done<A>(arm: A) {
+    drop(arm);
+}
+
 /// Blocks until an arm is chosen; `None` is the default case.
 ///
 /// # Panics
@@ -298,9 +385,27 @@ unsafe impl Cases for Few<'_> {
 #[track_caller]
 #[inline(always)]
 pub fn run(arms: &mut [&mut dyn Arm], biased: bool, wait: Wait) -> Option<usize> {
-    assert!(!arms.iter().any(|arm| arm.is_settled()), "{USED}");
     let limit = wait.limit();
-    let engine = pin!(Engine::new(biased, limit));
+    run_engine(arms, Engine::new(biased, limit), limit)
+}
+
+/// The same when this arm was drawn and could not be chosen at once, or when none seemed ready a moment ago.
+///
+/// # Panics
+///
+/// If an arm is chosen already.
+#[track_caller]
+#[inline(always)]
+pub fn run_drawn(arms: &mut [&mut dyn Arm], biased: bool, wait: Wait, drawn: Option<usize>) -> Option<usize> {
+    let limit = wait.limit();
+    run_engine(arms, Engine::with_drawn(biased, limit, drawn), limit)
+}
+
+#[track_caller]
+#[inline(always)]
+fn run_engine(arms: &mut [&mut dyn Arm], engine: Engine, limit: Limit) -> Option<usize> {
+    assert!(!arms.iter().any(|arm| arm.is_settled()), "{USED}");
+    let engine = pin!(engine);
     let (index, end) = if arms.len() <= FEW {
         engine.as_ref().run(&Few::of(arms), limit)
     } else {
