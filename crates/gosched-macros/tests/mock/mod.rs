@@ -69,6 +69,8 @@ impl<T> Receiver<T> {
 pub mod select {
     pub mod __private {
         use super::super::{Receiver, RecvError, SendError, Sender};
+        use std::cell::Cell;
+        use std::mem::ManuallyDrop;
         use std::time::Duration;
 
         pub use gosched_macros::select_impl;
@@ -126,6 +128,7 @@ pub mod select {
         }
 
         pub trait Arm {
+            fn seems_ready(&self) -> bool;
             fn ready(&mut self) -> bool;
         }
 
@@ -134,17 +137,14 @@ pub mod select {
             pub fn new(operand: &Option<&'a Receiver<T>>) -> Self {
                 RecvArm(*operand)
             }
-            pub fn seems_ready(&self) -> bool {
-                self.0.is_some_and(|receiver| receiver.len() > 0)
-            }
-            pub fn try_now(&mut self) -> bool {
-                self.ready()
-            }
             pub fn take(self) -> Result<T, RecvError> {
                 self.0.unwrap().0.queue.borrow_mut().pop_front().ok_or(RecvError)
             }
         }
         impl<T> Arm for RecvArm<'_, T> {
+            fn seems_ready(&self) -> bool {
+                self.0.is_some_and(|receiver| receiver.len() > 0)
+            }
             fn ready(&mut self) -> bool {
                 self.seems_ready()
             }
@@ -157,13 +157,6 @@ pub mod select {
         impl<'a, T> SendArm<'a, T> {
             pub fn new(operand: &Option<&'a Sender<T>>) -> Self {
                 SendArm { sender: *operand, chosen: false }
-            }
-            pub fn seems_ready(&self) -> bool {
-                self.sender.is_some_and(|Sender(c)| c.queue.borrow().len() < c.capacity)
-            }
-            /// A channel that is empty is left to `run_drawn`: the expansion needs both ways.
-            pub fn try_now(&mut self) -> bool {
-                self.sender.is_some_and(|Sender(c)| !c.queue.borrow().is_empty()) && self.ready()
             }
             pub fn finish(mut self, message: T) -> Result<(), SendError<T>> {
                 assert!(std::mem::take(&mut self.chosen));
@@ -183,20 +176,22 @@ pub mod select {
             }
         }
         impl<T> Arm for SendArm<'_, T> {
+            fn seems_ready(&self) -> bool {
+                self.sender.is_some_and(|Sender(c)| c.queue.borrow().len() < c.capacity)
+            }
             fn ready(&mut self) -> bool {
                 self.chosen = self.seems_ready();
                 self.chosen
             }
         }
 
-        pub struct Ready<const N: usize>(Vec<usize>);
-        impl<const N: usize> Ready<N> {
+        pub struct Ready(Vec<usize>);
+        impl Ready {
             pub fn new() -> Self {
                 Self(Vec::new())
             }
             pub fn note(&mut self, case: u32, ready: bool) {
                 self.0.extend(ready.then_some(case as usize));
-                assert!(self.0.len() <= N);
             }
             pub fn draw(&self, biased: bool) -> Option<usize> {
                 // Fair means "the last one" here: enough to tell the two apart.
@@ -204,8 +199,31 @@ pub mod select {
             }
         }
 
-        pub fn done<A>(arm: A) {
-            drop(arm);
+        pub struct Local<A>(ManuallyDrop<A>);
+        impl<A: Arm> Local<A> {
+            pub fn of(arm: A) -> Self {
+                Self(ManuallyDrop::new(arm))
+            }
+            pub fn seems_ready(&self) -> bool {
+                self.0.seems_ready()
+            }
+            /// Every other one is left to `run_drawn`: the expansion needs both ways.
+            pub fn try_now(&mut self) -> bool {
+                thread_local!(static WAY: Cell<bool> = const { Cell::new(false) });
+                WAY.set(!WAY.get());
+                WAY.get() && self.0.ready()
+            }
+            pub fn arm(&mut self) -> &mut A {
+                &mut self.0
+            }
+            pub fn won(self) -> A {
+                ManuallyDrop::into_inner(self.0)
+            }
+        }
+        impl<T> Local<RecvArm<'_, T>> {
+            pub fn take(&mut self) -> Result<T, RecvError> {
+                self.0.0.unwrap().0.queue.borrow_mut().pop_front().ok_or(RecvError)
+            }
         }
 
         pub fn run(arms: &mut [&mut dyn Arm], biased: bool, wait: Wait) -> Option<usize> {

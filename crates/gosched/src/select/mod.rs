@@ -29,7 +29,7 @@ pub use err::{ReadyTimeoutError, SelectTimeoutError, TryReadyError, TrySelectErr
 #[doc(hidden)]
 pub(crate) mod __private {
     pub use super::arm::{
-        Arm, Arms, Ready, RecvArm, SelectFuture, SendArm, Wait, done, run, run_drawn, select_async,
+        Arm, Arms, Local, Ready, RecvArm, SelectFuture, SendArm, Wait, run, run_drawn, select_async,
     };
     pub use super::operand::{RecvOperand, SendOperand};
     pub use gosched_macros::select_impl;
