@@ -5,6 +5,7 @@
 
 use super::engine::{Alarm, Cases, Engine, Limit};
 use super::operand::{RecvOperand, SendOperand};
+use super::order::INLINE;
 use super::random::{Dice, random};
 use crate::chan::{Receiver, RecvError, SendError, Sender, now};
 use crate::sys::prim::UnsafeCell;
@@ -315,8 +316,8 @@ unsafe impl Cases for Slice<'_, '_, '_> {
     }
 }
 
-/// How many arms are asked for their parts once instead of at each step.
-const FEW: usize = 4;
+/// Up to how many arms are asked for their parts once instead of at each step.
+const FEW: usize = INLINE;
 
 /// The parts of a few arms: most selects have no more, and go over them a dozen times.
 struct Few<'s> {

@@ -1,7 +1,7 @@
 //! The engine of every select: the macros' and [`Select`](super::Select)'s.
 //!
 //! 0. Try the cases that seem ready one by one, each under its own lock: what is chosen so was ready. Only "none is
-//!    ready" needs more than that.
+//!    ready" needs more than that. (`select!` has tried the first by itself, see [`run_drawn`](super::arm::run_drawn).)
 //! 1. Lock all distinct channels in the order of their addresses (S16).
 //! 2. Try the cases, in random order or, when biased, in the given one. All are judged at one instant (S05).
 //! 3. If none is ready: queue a node in each, all pointing at one [`Waiter`].
