@@ -5,11 +5,16 @@
 
 mod common;
 
-use common::{bounded, everywhere};
+use common::wakers::{PANIC, Panics};
+use common::{bounded, everywhere, one_worker};
 use gosched::chan::{self, Receiver, RecvError, SendError, Sender, TryRecvError, TrySendError};
 use gosched::{JoinHandle, Select, go, select, select_async, select_biased, wait, yield_now};
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::pin;
+use std::sync::Arc;
+use std::task::{Context, Waker};
 use std::thread;
 use std::time::Duration;
 
@@ -309,5 +314,89 @@ fn S17_a_select_of_one_case_is_the_plain_operation() {
             assert_eq!(receives.join().unwrap(), Ok(5));
             assert_eq!(rx.try_recv(), Err(TryRecvError::Empty));
         }
+    });
+}
+
+#[test]
+fn S03_ready_cases_are_chosen_alike_whatever_makes_them_ready() {
+    const N: u32 = 5000;
+    one_worker(|| {
+        let ((tx, rx), (room, kept)) = (chan::bounded(1), chan::bounded(1));
+        let (promises, promised) = chan::bounded(0);
+        let (_, closed) = chan::bounded::<i32>(0);
+        // Its message is made when it is chosen, so the other side has to wait for it.
+        let peer = go(move || while select! { send(promises, 1) -> sent => sent.is_ok() } {});
+        tx.send(1).unwrap();
+        let mut hits = [0u32; 5];
+        for _ in 0..N {
+            // Until the peer waits.
+            yield_now();
+            let index = select! {
+                recv(rx) -> n => { tx.send(n.unwrap()).unwrap(); 0 }
+                recv(closed) -> n => { assert!(n.is_err()); 1 }
+                recv(promised) -> n => { assert_eq!(n, Ok(1)); 2 }
+                recv(chan::after(Duration::ZERO)) -> at => { at.unwrap(); 3 }
+                send(room, 1) -> sent => { sent.unwrap(); kept.recv().unwrap(); 4 }
+            };
+            hits[index] += 1;
+        }
+        drop(promised);
+        peer.join().unwrap();
+        // Ten standard deviations of a binomial with p = 1/5.
+        assert!(hits.iter().all(|hits| hits.abs_diff(N / 5) < 283), "{hits:?}");
+    });
+}
+
+#[test]
+fn S06_a_waker_that_panics_costs_no_message() {
+    on_threads_and_goroutines(|| {
+        let (tx, rx) = chan::bounded(1);
+        let nothing = chan::bounded::<i32>(1);
+        for waits in [false, true] {
+            tx.send(1).unwrap();
+            let mut second = pin!(tx.send_async(2));
+            let waker = Waker::from(Arc::new(Panics));
+            assert!(second.as_mut().poll(&mut Context::from_waker(&waker)).is_pending());
+            // The place of the first message goes to the second, whose sender is told so.
+            let receives = AssertUnwindSafe(|| {
+                if waits {
+                    select! { recv(rx) -> n => n, recv(nothing.1) -> n => n }
+                } else {
+                    select! { recv(rx) -> n => n, default => panic!("there is a message") }
+                }
+            });
+            let payload = catch_unwind(receives).unwrap_err();
+            assert_eq!(payload.downcast_ref(), Some(&PANIC));
+            assert_eq!((rx.try_recv(), rx.try_recv()), (Ok(1), Ok(2)));
+            assert_eq!(rx.try_recv(), Err(TryRecvError::Empty));
+        }
+    });
+}
+
+/// A select that receives from these channels of a list, by number.
+macro_rules! one_of {
+    ($list:ident: $($n:tt)*) => { select! { $(recv($list[$n].1) -> n => (n.unwrap(), $n),)* } };
+}
+
+#[test]
+fn S19_a_select_may_have_more_cases_than_a_word_has_bits() {
+    on_threads_and_goroutines(|| {
+        let list: Vec<_> = (0..72).map(|_| chan::bounded(1)).collect();
+        let ready = [0, 63, 64, 71];
+        ready.iter().for_each(|n| list[*n].0.send(*n).unwrap());
+        let mut got: Vec<_> = ready
+            .iter()
+            .map(|_| {
+                let (value, index) = one_of! { list:
+                    0 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20 21 22 23 24 25 26 27 28 29 30 31 32 33 34 35
+                    36 37 38 39 40 41 42 43 44 45 46 47 48 49 50 51 52 53 54 55 56 57 58 59 60 61 62 63 64 65 66 67
+                    68 69 70 71
+                };
+                assert_eq!(value, index);
+                index
+            })
+            .collect();
+        got.sort_unstable();
+        assert_eq!(got, ready);
     });
 }

@@ -8,18 +8,25 @@
 //!         use LIB::{RecvOperand as _, SendOperand as _};
 //!         match ((rx).__recv_needs_a_receiver(), (tx).__send_needs_a_sender()) {          // (2)
 //!             (operand0, operand1) => {
-//!                 let mut arm0 = RecvArm::new(&operand0);
-//!                 let mut arm1 = SendArm::new(&operand1);
+//!                 let mut arm0 = Local::of(RecvArm::new(&operand0));
+//!                 let mut arm1 = Local::of(SendArm::new(&operand1));
 //!                 let wait = Wait::Try;
-//!                 let chosen = run(&mut [&mut arm0, &mut arm1], false, wait);
+//!                 let mut ready = Ready::new();
+//!                 ready.note(0, arm0.seems_ready());                                       // (4)
+//!                 ready.note(1, arm1.seems_ready());
+//!                 let chosen = match ready.draw(false) {
+//!                     Some(0) if arm0.try_now() => Some(0),
+//!                     Some(1) if arm1.try_now() => Some(1),
+//!                     drawn => run_drawn(&mut [arm0.arm(), arm1.arm()], false, wait, drawn),
+//!                 };
 //!                 match chosen {
-//!                     Some(0) => match { let result = arm0.take(); { let others = (arm1,); } result } {
+//!                     Some(0) => match { let result = arm0.take(); result } {
 //!                         value => got(value),  // (3)
 //!                     },
-//!                     Some(1) => match { { let others = (arm0,); } let result = arm1.finish(next()); result } {
+//!                     Some(1) => match { let result = arm1.won().finish(next()); result } {
 //!                         _ => sent(),
 //!                     },
-//!                     None => match { let others = (arm0, arm1); } { () => rest() },
+//!                     None => rest(),
 //!                     _ => unreachable!(),
 //!                 }
 //!             }
@@ -39,6 +46,11 @@
 //! - (1) An arm of a `match` ends the life of temporaries in every edition; without it those of (2)
 //!   would outlive the expression, up to the end of the statement around it.
 //! - (3) The same goes for the temporaries of a body: they die before the result they may borrow.
+//! - (4) A case that is ready is mostly found and carried out here, where its type is known: one load for each channel,
+//!   one throw of the dice, one operation. The engine, for which arms are `dyn`, is for the rest. Arms that were not chosen
+//!   hold nothing, and need no dropping.
+//! - An async select leaves all to its engine, which takes the arms and gives them back; those that were not chosen are
+//!   then dropped before the message is made, or after the value was taken.
 //! - Names of locals are hygienic (`mixed_site`), so they cannot meet the user's.
 
 use proc_macro2::{Ident, Span, TokenStream};
@@ -46,6 +58,9 @@ use quote::{quote, quote_spanned};
 use syn::spanned::Spanned;
 
 use super::parse::{Case, DefaultCase, Invocation, Operation};
+
+/// How many cases `Ready` has room for.
+const MOST_READY: usize = 64;
 
 /// The expression that replaces the macro call.
 pub(super) fn expand(invocation: &Invocation) -> TokenStream {
@@ -61,9 +76,12 @@ pub(super) fn expand(invocation: &Invocation) -> TokenStream {
             Operation::Recv { .. } => quote!(RecvArm),
             Operation::Send { .. } => quote!(SendArm),
         };
+        let new = quote!(#private::#kind::new(&#operand));
         // The blocking engine borrows the arms, the async one takes them and gives them back.
-        let mutable = (!invocation.flavor.is_async).then(|| quote!(mut));
-        quote!(let #mutable #arm = #private::#kind::new(&#operand);)
+        match invocation.flavor.is_async {
+            true => quote!(let #arm = #new;),
+            false => quote!(let mut #arm = #private::Local::of(#new);),
+        }
     });
     let how_long = how_long(invocation.default.as_ref(), private);
     let run = run(invocation, &names);
@@ -87,13 +105,27 @@ pub(super) fn expand(invocation: &Invocation) -> TokenStream {
 
 /// The statement that lets the engine choose.
 fn run(invocation: &Invocation, names: &Names) -> TokenStream {
-    let Names { private, arms, wait, chosen, .. } = names;
+    let Names { private, arms, wait, ready, drawn, chosen, .. } = names;
     let biased = invocation.flavor.biased;
     if invocation.flavor.is_async {
         let list = arms.iter().rev().fold(quote!(()), |tail, arm| quote!((#arm, #tail)));
         quote!(let (#chosen, #list) = #private::select_async(#biased, #wait, #list).await;)
+    } else if arms.len() > MOST_READY {
+        quote!(let #chosen = #private::run(&mut [#(#arms.arm()),*], #biased, #wait);)
     } else {
-        quote!(let #chosen = #private::run(&mut [#(&mut #arms),*], #biased, #wait);)
+        let numbers = 0..arms.len();
+        let notes =
+            arms.iter().zip(0u32..).map(|(arm, case)| quote!(#ready.note(#case, #arm.seems_ready());));
+        quote! {
+            let mut #ready = #private::Ready::new();
+            #(#notes)*
+            let #chosen = match #ready.draw(#biased) {
+                #(::core::option::Option::Some(#numbers) if #arms.try_now() => {
+                    ::core::option::Option::Some(#numbers)
+                })*
+                #drawn => #private::run_drawn(&mut [#(#arms.arm()),*], #biased, #wait, #drawn),
+            };
+        }
     }
 }
 
@@ -101,7 +133,7 @@ fn run(invocation: &Invocation, names: &Names) -> TokenStream {
 fn outcome(invocation: &Invocation, names: &Names) -> TokenStream {
     let Names { arms, chosen, .. } = names;
     let branches = invocation.cases.iter().enumerate().map(|(i, case)| branch(i, case, invocation, names));
-    let drop_all = drop_arms(arms);
+    let drop_all = drop_arms(invocation, arms);
     let default = invocation.default.as_ref().map(|DefaultCase { body, .. }| {
         quote! {
             ::core::option::Option::None => match { #drop_all } { () => #body, },
@@ -123,6 +155,8 @@ struct Names {
     operands: Vec<Ident>,
     arms: Vec<Ident>,
     wait: Ident,
+    ready: Ident,
+    drawn: Ident,
     chosen: Ident,
     result: Ident,
 }
@@ -138,6 +172,8 @@ impl Names {
             operands: numbered("operand"),
             arms: numbered("arm"),
             wait: local("wait"),
+            ready: local("ready"),
+            drawn: local("drawn"),
             chosen: local("chosen"),
             result: local("result"),
         }
@@ -200,7 +236,7 @@ fn how_long(default: Option<&DefaultCase>, private: &TokenStream) -> TokenStream
 fn branch(index: usize, case: &Case, invocation: &Invocation, names: &Names) -> TokenStream {
     let Names { arms, result, .. } = names;
     let arm = &arms[index];
-    let drop_others = drop_arms(arms[..index].iter().chain(&arms[index + 1..]));
+    let drop_others = drop_arms(invocation, arms[..index].iter().chain(&arms[index + 1..]));
     let finish = match &case.operation {
         // The value first: whoever handed it over may be waiting for it to be taken.
         Operation::Recv { .. } => quote! {
@@ -215,9 +251,8 @@ fn branch(index: usize, case: &Case, invocation: &Invocation, names: &Names) -> 
             let #result = #result.await;
         },
         Operation::Send { message, .. } => quote! {
-            #drop_others
             #[allow(unreachable_code, clippy::diverging_sub_expression)]
-            let #result = #arm.finish(#message);
+            let #result = #arm.won().finish(#message);
         },
     };
     let (pattern, body) = (&case.pattern, &case.body);
@@ -226,11 +261,11 @@ fn branch(index: usize, case: &Case, invocation: &Invocation, names: &Names) -> 
     }
 }
 
-/// The end of arms that were not chosen. (`drop` itself is an error to clippy where an arm happens
-/// to need none.)
-fn drop_arms<'a>(arms: impl IntoIterator<Item = &'a Ident>) -> TokenStream {
+/// The end of arms that were not chosen, if they are to be dropped. (`drop` itself is an error to clippy where an arm
+/// happens to need none.)
+fn drop_arms<'a>(invocation: &Invocation, arms: impl IntoIterator<Item = &'a Ident>) -> TokenStream {
     let mut arms = arms.into_iter().peekable();
-    if arms.peek().is_none() {
+    if arms.peek().is_none() || !invocation.flavor.is_async {
         return TokenStream::new();
     }
     let others = Ident::new("_others", Span::mixed_site());

@@ -69,6 +69,8 @@ impl<T> Receiver<T> {
 pub mod select {
     pub mod __private {
         use super::super::{Receiver, RecvError, SendError, Sender};
+        use std::cell::Cell;
+        use std::mem::ManuallyDrop;
         use std::time::Duration;
 
         pub use gosched_macros::select_impl;
@@ -126,6 +128,7 @@ pub mod select {
         }
 
         pub trait Arm {
+            fn seems_ready(&self) -> bool;
             fn ready(&mut self) -> bool;
         }
 
@@ -139,8 +142,11 @@ pub mod select {
             }
         }
         impl<T> Arm for RecvArm<'_, T> {
-            fn ready(&mut self) -> bool {
+            fn seems_ready(&self) -> bool {
                 self.0.is_some_and(|receiver| receiver.len() > 0)
+            }
+            fn ready(&mut self) -> bool {
+                self.seems_ready()
             }
         }
 
@@ -170,22 +176,75 @@ pub mod select {
             }
         }
         impl<T> Arm for SendArm<'_, T> {
+            fn seems_ready(&self) -> bool {
+                self.sender.is_some_and(|Sender(c)| c.queue.borrow().len() < c.capacity)
+            }
             fn ready(&mut self) -> bool {
-                self.chosen = self.sender.is_some_and(|Sender(c)| c.queue.borrow().len() < c.capacity);
+                self.chosen = self.seems_ready();
                 self.chosen
             }
         }
 
+        pub struct Ready(Vec<usize>);
+        impl Ready {
+            pub fn new() -> Self {
+                Self(Vec::new())
+            }
+            pub fn note(&mut self, case: u32, ready: bool) {
+                self.0.extend(ready.then_some(case as usize));
+            }
+            pub fn draw(&self, biased: bool) -> Option<usize> {
+                // Fair means "the last one" here: enough to tell the two apart.
+                if biased { self.0.first().copied() } else { self.0.last().copied() }
+            }
+        }
+
+        pub struct Local<A>(ManuallyDrop<A>);
+        impl<A: Arm> Local<A> {
+            pub fn of(arm: A) -> Self {
+                Self(ManuallyDrop::new(arm))
+            }
+            pub fn seems_ready(&self) -> bool {
+                self.0.seems_ready()
+            }
+            /// Every other one is left to `run_drawn`: the expansion needs both ways.
+            pub fn try_now(&mut self) -> bool {
+                thread_local!(static WAY: Cell<bool> = const { Cell::new(false) });
+                WAY.set(!WAY.get());
+                WAY.get() && self.0.ready()
+            }
+            pub fn arm(&mut self) -> &mut A {
+                &mut self.0
+            }
+            pub fn won(self) -> A {
+                ManuallyDrop::into_inner(self.0)
+            }
+        }
+        impl<T> Local<RecvArm<'_, T>> {
+            pub fn take(&mut self) -> Result<T, RecvError> {
+                self.0.0.unwrap().0.queue.borrow_mut().pop_front().ok_or(RecvError)
+            }
+        }
+
         pub fn run(arms: &mut [&mut dyn Arm], biased: bool, wait: Wait) -> Option<usize> {
+            run_drawn(arms, biased, wait, None)
+        }
+
+        pub fn run_drawn(
+            arms: &mut [&mut dyn Arm],
+            biased: bool,
+            wait: Wait,
+            drawn: Option<usize>,
+        ) -> Option<usize> {
             if let Wait::Timeout(timeout) = wait {
                 assert!(timeout.is_zero(), "the mock never waits");
             }
-            // Fair means "the last one" here: enough to tell the two apart.
             let chosen = if biased {
                 arms.iter_mut().position(|arm| arm.ready())
             } else {
                 arms.iter_mut().rposition(|arm| arm.ready())
             };
+            assert_eq!(chosen, drawn);
             assert!(chosen.is_some() || !matches!(wait, Wait::Forever), "would block forever");
             chosen
         }

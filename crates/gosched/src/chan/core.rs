@@ -226,6 +226,11 @@ impl<T> Chan<T> {
         self.finish_locked(state, |state, wakes| state.put(value, wakes)).0
     }
 
+    /// Chooses a send case, if that is possible: see [`State::choose_send`].
+    pub(super) fn choose_send(&self) -> Option<End> {
+        self.locked(|state, _| state.choose_send())
+    }
+
     /// Finishes a chosen send case.
     pub(super) fn finish_send(&self, end: End, value: &mut Option<T>) -> Finish {
         match end {

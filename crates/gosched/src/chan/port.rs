@@ -4,6 +4,7 @@
 //! since the message expression runs only then: until that it owns a place in the buffer, or the promise of one
 //! receiver to wait for it (a ticket).
 
+use super::core::NoValue;
 use super::receiver::Flavor;
 use super::state::Take;
 use super::{Receiver, Sender};
@@ -24,6 +25,16 @@ impl<T> Receiver<T> {
                 None
             }
             _ => None,
+        }
+    }
+
+    /// Chooses a receive case, with its value in `slot`, if that takes no more than `try_recv` does.
+    #[inline]
+    pub(crate) fn try_case(&self, slot: &mut Option<T>) -> Option<End> {
+        match self.chan()?.try_take(slot) {
+            Ok(()) => Some(End::Value),
+            Err(NoValue::Closed) => Some(End::Closed),
+            Err(NoValue::Empty | NoValue::NeedsWaker) => None,
         }
     }
 
@@ -145,6 +156,14 @@ impl<T> Selectable for Receiver<T> {
             (End::Time(time), Flavor::Timer(timer)) => timer.untake(time),
             _ => {}
         }
+    }
+}
+
+impl<T> Sender<T> {
+    /// Chooses a send case if it is ready.
+    #[inline]
+    pub(crate) fn try_case(&self) -> Option<End> {
+        self.chan().choose_send()
     }
 }
 

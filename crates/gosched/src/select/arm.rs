@@ -5,6 +5,8 @@
 
 use super::engine::{Alarm, Cases, Engine, Limit};
 use super::operand::{RecvOperand, SendOperand};
+use super::order::INLINE;
+use super::random::{Dice, random};
 use crate::chan::{Receiver, RecvError, SendError, Sender, now};
 use crate::sys::prim::UnsafeCell;
 use crate::wait::list::{Kind, Node};
@@ -12,6 +14,7 @@ use crate::wait::selectable::{End, Selectable};
 use crate::wait::{Place, WaitReason};
 use std::fmt;
 use std::future::Future;
+use std::mem::ManuallyDrop;
 use std::pin::{Pin, pin};
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -60,6 +63,12 @@ mod sealed {
         fn parts(&self) -> super::Parts<'_>;
         fn settle(&mut self, chosen: super::Chosen);
         fn is_settled(&self) -> bool;
+        /// Whether it would probably be chosen, from one look at the channel.
+        fn seems_ready(&self) -> bool;
+        /// Chooses this arm, which is not chosen yet, if that is as simple as `try_recv`. If not, the engine is to try it.
+        fn try_now(&mut self) -> bool;
+        /// Gives back what it got, if anything. It is in no queue.
+        fn give_back(&mut self);
     }
 
     /// # Safety
@@ -93,11 +102,13 @@ unsafe impl<T: Send> Send for RecvArm<'_, T> {}
 
 impl<'a, T> RecvArm<'a, T> {
     /// An arm that receives from the operand.
+    #[inline]
     pub fn new<O: RecvOperand<Item = T> + ?Sized>(operand: &'a O) -> Self {
         Self::of(operand.__recv_needs_a_receiver())
     }
 
     /// An arm that receives from this receiver; `None` is a nil channel.
+    #[inline]
     pub fn of(receiver: Option<&'a Receiver<T>>) -> Self {
         Self {
             // From a nil channel and from `never()` alike nothing ever comes.
@@ -115,6 +126,11 @@ impl<'a, T> RecvArm<'a, T> {
     ///
     /// If the arm was not chosen.
     pub fn take(mut self) -> Result<T, RecvError> {
+        self.take_result()
+    }
+
+    #[inline]
+    fn take_result(&mut self) -> Result<T, RecvError> {
         let end = self.end.take().expect("a `recv` case was completed that had not been chosen");
         let value = match end {
             // SAFETY: the arm is settled, so no channel knows its node, and the slot is ours.
@@ -140,20 +156,47 @@ unsafe impl<T> Sealed for RecvArm<'_, T> {
     fn is_settled(&self) -> bool {
         self.end.is_some()
     }
+
+    #[inline]
+    fn seems_ready(&self) -> bool {
+        self.receiver.is_some_and(Selectable::looks_ready)
+    }
+
+    fn try_now(&mut self) -> bool {
+        /// Whoever made a place for the next sender may be unwound by its waker.
+        struct PutBack<'s, T>(&'s Receiver<T>, &'s mut Option<T>);
+        impl<T> Drop for PutBack<'_, T> {
+            fn drop(&mut self) {
+                self.0.untake_case(self.1);
+            }
+        }
+        assert!(self.end.is_none(), "{USED}");
+        let Some(receiver) = self.receiver else { return false };
+        // SAFETY: an arm is borrowed mutably only before or after it is in queues.
+        let put_back = PutBack(receiver, unsafe { self.slot.with_mut(|slot| &mut *slot) });
+        let end = receiver.try_case(put_back.1);
+        std::mem::forget(put_back);
+        self.end = end;
+        end.is_some()
+    }
+
+    fn give_back(&mut self) {
+        let (Some(receiver), end) = (self.receiver, self.end.take()) else { return };
+        // SAFETY: an arm is borrowed mutably only before or after it is in queues.
+        let slot = unsafe { self.slot.with_mut(|slot| &mut *slot) };
+        if slot.is_some() {
+            receiver.untake_case(slot);
+        } else if let Some(end) = end {
+            receiver.undo(end);
+        }
+    }
 }
 
 impl<T> Arm for RecvArm<'_, T> {}
 
 impl<T> Drop for RecvArm<'_, T> {
     fn drop(&mut self) {
-        let Some(receiver) = self.receiver else { return };
-        // SAFETY: an arm is dropped only after the select that queued it has left all queues.
-        let slot = unsafe { self.slot.with_mut(|slot| &mut *slot) };
-        if slot.is_some() {
-            receiver.untake_case(slot);
-        } else if let Some(end) = self.end {
-            receiver.undo(end);
-        }
+        self.give_back();
     }
 }
 
@@ -173,11 +216,13 @@ pub struct SendArm<'a, T> {
 
 impl<'a, T> SendArm<'a, T> {
     /// An arm that sends to the operand.
+    #[inline]
     pub fn new<O: SendOperand<Item = T> + ?Sized>(operand: &'a O) -> Self {
         Self::of(operand.__send_needs_a_sender())
     }
 
     /// An arm that sends to this sender; `None` is a nil channel.
+    #[inline]
     pub fn of(sender: Option<&'a Sender<T>>) -> Self {
         Self { sender, node: Node::new(Kind::Case), end: None, _pinned: std::marker::PhantomPinned }
     }
@@ -222,15 +267,30 @@ unsafe impl<T> Sealed for SendArm<'_, T> {
     fn is_settled(&self) -> bool {
         self.end.is_some()
     }
+
+    #[inline]
+    fn seems_ready(&self) -> bool {
+        self.sender.is_some_and(Selectable::looks_ready)
+    }
+
+    fn try_now(&mut self) -> bool {
+        assert!(self.end.is_none(), "{USED}");
+        self.end = self.sender.and_then(Sender::try_case);
+        self.end.is_some()
+    }
+
+    fn give_back(&mut self) {
+        if let (Some(sender), Some(end)) = (self.sender, self.end.take()) {
+            sender.undo(end);
+        }
+    }
 }
 
 impl<T> Arm for SendArm<'_, T> {}
 
 impl<T> Drop for SendArm<'_, T> {
     fn drop(&mut self) {
-        if let (Some(sender), Some(end)) = (self.sender, self.end) {
-            sender.undo(end);
-        }
+        self.give_back();
     }
 }
 
@@ -256,8 +316,8 @@ unsafe impl Cases for Slice<'_, '_, '_> {
     }
 }
 
-/// How many arms are asked for their parts once instead of at each step.
-const FEW: usize = 4;
+/// Up to how many arms are asked for their parts once instead of at each step.
+const FEW: usize = INLINE;
 
 /// The parts of a few arms: most selects have no more, and go over them a dozen times.
 struct Few<'s> {
@@ -290,6 +350,103 @@ unsafe impl Cases for Few<'_> {
     }
 }
 
+/// The cases that seem ready, of 64 at most.
+#[derive(Debug)]
+pub struct Ready(u64);
+
+impl Ready {
+    /// None so far.
+    #[inline]
+    #[allow(clippy::new_without_default)]
+    pub fn new() -> Self {
+        Self(0)
+    }
+
+    /// Notes whether this case is ready.
+    #[inline]
+    pub fn note(&mut self, case: u32, ready: bool) {
+        self.0 |= u64::from(ready) << case;
+    }
+
+    /// One of them: each with the same chances or, when biased, the first.
+    #[inline]
+    pub fn draw(&self, biased: bool) -> Option<usize> {
+        let mut cases = self.0;
+        if cases == 0 {
+            return None;
+        }
+        // No dice are thrown for one.
+        if !biased && !cases.is_power_of_two() {
+            for _ in 0..Dice::new(random()).below(cases.count_ones()) {
+                cases &= cases - 1;
+            }
+        }
+        Some(cases.trailing_zeros() as usize)
+    }
+}
+
+/// An arm of a blocking select, in its frame: one that was not chosen holds nothing and is not dropped, so that the
+/// borrow of its channel ends with its last use.
+#[derive(Debug)]
+pub struct Local<A>(ManuallyDrop<A>);
+
+impl<A: Arm> Local<A> {
+    /// An arm that is not chosen yet.
+    #[inline]
+    pub fn of(arm: A) -> Self {
+        Self(ManuallyDrop::new(arm))
+    }
+
+    /// Whether it would probably be chosen, from one look at the channel.
+    #[inline]
+    pub fn seems_ready(&self) -> bool {
+        self.0.seems_ready()
+    }
+
+    /// Chooses this arm if that is simple. If not, the engine is to try it.
+    ///
+    /// # Panics
+    ///
+    /// If it is chosen already.
+    #[inline]
+    pub fn try_now(&mut self) -> bool {
+        self.0.try_now()
+    }
+
+    /// What a select borrows.
+    #[inline]
+    pub fn arm(&mut self) -> &mut A {
+        &mut self.0
+    }
+
+    /// The arm, which was chosen.
+    #[inline]
+    pub fn won(self) -> A {
+        ManuallyDrop::into_inner(self.0)
+    }
+}
+
+impl<T> Local<RecvArm<'_, T>> {
+    /// As [`RecvArm::take`].
+    ///
+    /// # Panics
+    ///
+    /// As there.
+    #[inline]
+    pub fn take(&mut self) -> Result<T, RecvError> {
+        self.0.take_result()
+    }
+}
+
+/// Lets arms give back what they got if the select unwinds, as it does when a foreign waker panics.
+struct Rescue<'s, 'r, 'a>(&'s mut [&'r mut (dyn Arm + 'a)]);
+
+impl Drop for Rescue<'_, '_, '_> {
+    fn drop(&mut self) {
+        self.0.iter_mut().for_each(|arm| arm.give_back());
+    }
+}
+
 /// Blocks until an arm is chosen; `None` is the default case.
 ///
 /// # Panics
@@ -298,16 +455,39 @@ unsafe impl Cases for Few<'_> {
 #[track_caller]
 #[inline(always)]
 pub fn run(arms: &mut [&mut dyn Arm], biased: bool, wait: Wait) -> Option<usize> {
-    assert!(!arms.iter().any(|arm| arm.is_settled()), "{USED}");
     let limit = wait.limit();
-    let engine = pin!(Engine::new(biased, limit));
-    let (index, end) = if arms.len() <= FEW {
-        engine.as_ref().run(&Few::of(arms), limit)
+    run_engine(arms, Engine::new(biased, limit), limit)
+}
+
+/// The same when this arm was drawn and could not be chosen at once, or when none seemed ready a moment ago.
+///
+/// # Panics
+///
+/// If an arm is chosen already.
+#[track_caller]
+#[inline(always)]
+pub fn run_drawn(arms: &mut [&mut dyn Arm], biased: bool, wait: Wait, drawn: Option<usize>) -> Option<usize> {
+    let limit = wait.limit();
+    run_engine(arms, Engine::with_drawn(biased, limit, drawn), limit)
+}
+
+#[track_caller]
+#[inline(always)]
+fn run_engine(arms: &mut [&mut dyn Arm], engine: Engine, limit: Limit) -> Option<usize> {
+    assert!(!arms.iter().any(|arm| arm.is_settled()), "{USED}");
+    let rescue = Rescue(arms);
+    let engine = pin!(engine);
+    let chosen = if rescue.0.len() <= FEW {
+        engine.as_ref().run(&Few::of(rescue.0), limit)
     } else {
-        engine.as_ref().run(&Slice(arms), limit)
-    }?;
-    arms[index].settle(Chosen(end));
-    Some(index)
+        engine.as_ref().run(&Slice(rescue.0), limit)
+    };
+    if let Some((index, end)) = chosen {
+        rescue.0[index].settle(Chosen(end));
+    }
+    // Nothing unwinds any more, and those that were not chosen have nothing.
+    std::mem::forget(rescue);
+    chosen.map(|(index, _)| index)
 }
 
 /// The arms of an async select: nested pairs that end in `()`.

@@ -1,7 +1,7 @@
 //! The engine of every select: the macros' and [`Select`](super::Select)'s.
 //!
 //! 0. Try the cases that seem ready one by one, each under its own lock: what is chosen so was ready. Only "none is
-//!    ready" needs more than that.
+//!    ready" needs more than that. (`select!` has tried the first by itself, see [`run_drawn`](super::arm::run_drawn).)
 //! 1. Lock all distinct channels in the order of their addresses (S16).
 //! 2. Try the cases, in random order or, when biased, in the given one. All are judged at one instant (S05).
 //! 3. If none is ready: queue a node in each, all pointing at one [`Waiter`].
@@ -69,11 +69,12 @@ pub(super) enum Limit {
 pub(super) struct Engine {
     waiter: Waiter,
     biased: bool,
-    /// The case that was drawn and needs a waker: with one it is tried first, or the dice would favour the others.
+    /// The case that was drawn and needs more than was done for it, such as a waker: it is tried first the next time, or
+    /// the dice would favour the others.
     drawn: Cell<Option<u32>>,
     /// The time is up: do not queue again.
     give_up: Cell<bool>,
-    /// The cases have been tried one by one a moment ago.
+    /// The cases have been tried one by one a moment ago, or none of them seemed ready.
     tried: Cell<bool>,
     /// A case becomes ready by itself, at some time.
     timed: Cell<bool>,
@@ -95,6 +96,13 @@ impl Engine {
             woke: Cell::new(false),
             _pinned: PhantomPinned,
         }
+    }
+
+    /// For cases of which this one was drawn, or none seems ready.
+    #[inline]
+    pub(super) fn with_drawn(biased: bool, limit: Limit, drawn: Option<usize>) -> Self {
+        let drawn = drawn.map(|index| index as u32);
+        Self { drawn: Cell::new(drawn), tried: Cell::new(drawn.is_none()), ..Self::new(biased, limit) }
     }
 
     /// Blocks until a case is chosen or the time is up.
@@ -128,7 +136,8 @@ impl Engine {
 
     /// All that needs no waiting. `Some` is the end of the select.
     fn begin(&self, cases: &impl Cases, limit: Limit) -> Option<Option<(usize, End)>> {
-        match self.try_each(cases) {
+        let tried = if self.tried.get() { Verdict::Nothing } else { self.try_each(cases) };
+        match tried {
             Verdict::Chosen(index, end) => return Some(Some((index, end))),
             Verdict::Nothing if limit == Limit::Try => {
                 if cases.count() <= 1 {
@@ -165,7 +174,7 @@ impl Engine {
         let room = scratch(&mut inline, &mut heap, cases.count());
         let candidates = candidates(cases, room);
         // With one candidate no dice are thrown, which is the commonest case and saves half the time.
-        let mut order = Order::new(&mut room[..candidates], self.biased, None);
+        let mut order = Order::new(&mut room[..candidates], self.biased, self.drawn.take());
         while let Some(index) = order.next() {
             let Some((source, node, slot)) = cases.case(index as usize) else { continue };
             node.prepare(&self.waiter, index, slot);

@@ -28,7 +28,9 @@ pub use err::{ReadyTimeoutError, SelectTimeoutError, TryReadyError, TrySelectErr
 /// What the macros expand to. Not for use by hand; it may change in any release.
 #[doc(hidden)]
 pub(crate) mod __private {
-    pub use super::arm::{Arm, Arms, RecvArm, SelectFuture, SendArm, Wait, run, select_async};
+    pub use super::arm::{
+        Arm, Arms, Local, Ready, RecvArm, SelectFuture, SendArm, Wait, run, run_drawn, select_async,
+    };
     pub use super::operand::{RecvOperand, SendOperand};
     pub use gosched_macros::select_impl;
 }
