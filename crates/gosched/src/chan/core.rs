@@ -135,9 +135,9 @@ impl<T> Chan<T> {
     fn leave(&self, state: SpinGuard<'_, State<T>>, waker: Option<Waker>) {
         self.word.publish(state.snapshot());
         drop(state);
-        if let Some(waker) = waker {
-            waker.wake();
-        }
+        let mut wakes = Wakes::new();
+        wakes.push(waker);
+        wakes.wake();
     }
 
     /// Runs `f` on the state of a channel whose lock the caller already holds, and publishes.

@@ -19,7 +19,8 @@ pub(super) struct Order<'s> {
 
 impl<'s> Order<'s> {
     pub(super) fn new(cases: &'s mut [u32], biased: bool, first: Option<u32>) -> Self {
-        let first = first.and_then(|first| cases.iter().position(|case| *case == first));
+        // Where the order is given, nothing was drawn.
+        let first = first.filter(|_| !biased).and_then(|first| cases.iter().position(|case| *case == first));
         if let Some(at) = first {
             cases.swap(0, at);
         }
@@ -53,5 +54,23 @@ pub(super) fn scratch<'s, X: Copy>(
     } else {
         heap.resize(count, inline[0]);
         heap
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_that_is_given_comes_first_and_changes_no_given_order() {
+        let order = |biased, first| {
+            let mut cases = [0, 1, 2];
+            let mut order = Order::new(&mut cases, biased, first);
+            std::array::from_fn::<_, 4, _>(|_| order.next())
+        };
+        assert_eq!(order(true, Some(2)), [Some(0), Some(1), Some(2), None]);
+        for _ in 0..20 {
+            assert_eq!(order(false, Some(2))[0], Some(2));
+        }
     }
 }

@@ -36,8 +36,8 @@ use std::time::{Duration, Instant};
 #[cfg(not(loom))]
 const SPIN_ROUNDS: u32 = 3;
 
-/// How often a writer lets the goroutines of its worker run before it queues, where readers have been let in that have not
-/// run yet, and for how long after that it waits for those of other workers.
+/// For how long a writer lets others run before it queues, but for the last turn, where readers have been let in that have
+/// not run yet. After some turns it lets other threads run, too: the readers are on other workers.
 #[cfg(not(loom))]
 const TURNS_GIVEN: u32 = 4;
 #[cfg(not(loom))]
@@ -164,21 +164,20 @@ impl RawRwLock {
     pub(crate) fn give_way(&self) -> bool {
         let mut since = None;
         for turn in 0u32.. {
-            if !self.arriving.any() {
+            // Another writer that waits keeps readers out already.
+            if !self.arriving.any() || self.word.is_queued_for() {
+                break;
+            }
+            if since.get_or_insert_with(Instant::now).elapsed() > TIME_GIVEN {
                 break;
             }
             yield_now();
             if self.word.try_write() {
                 return true;
             }
-            if turn < TURNS_GIVEN {
-                continue;
+            if turn >= TURNS_GIVEN {
+                yield_thread();
             }
-            // Here is nothing to run: they are on other workers, which may have to get up first.
-            if since.get_or_insert_with(Instant::now).elapsed() > TIME_GIVEN {
-                break;
-            }
-            yield_thread();
         }
         false
     }

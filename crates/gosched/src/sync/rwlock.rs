@@ -23,7 +23,7 @@ use std::time::{Duration, Instant};
 ///
 /// - A waiting writer keeps new readers out until it has had the lock: `try_read` fails then, and `read` waits.
 /// - When a writer unlocks (or downgrades), all readers that wait enter, before any other writer. A `write` that comes before
-///   all of those have run lets them run first, for a few turns and some 100 µs, and only then is a writer that waits.
+///   all of those have run lets them run first, for some 100 µs and a turn, and only then is a writer that waits.
 /// - Among writers, one that finds the lock free at the right moment may overtake those that wait; whoever lost
 ///   so after more than a millisecond gets the lock handed to it. `unlock_fair` hands it over at once.
 ///
