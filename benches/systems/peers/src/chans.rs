@@ -3,6 +3,13 @@
 use std::sync::Arc;
 use tokio::sync::{Mutex, mpsc};
 
+/// An end and others of its channel, `n` in all; this one comes last.
+fn ends<E>(end: E, n: u64, another: impl Fn(&E) -> E) -> Vec<E> {
+    let mut all: Vec<_> = (1..n).map(|_| another(&end)).collect();
+    all.push(end);
+    all
+}
+
 /// A channel whose ends are awaited.
 pub trait Chan<T = u64>: 'static {
     type Tx: Send + 'static;
@@ -19,16 +26,12 @@ pub trait Chan<T = u64>: 'static {
 
     /// One sender for each of `n` producers.
     fn senders(tx: Self::Tx, n: u64) -> Vec<Self::Tx> {
-        let mut all: Vec<_> = (1..n).map(|_| Self::another_tx(&tx)).collect();
-        all.push(tx);
-        all
+        ends(tx, n, Self::another_tx)
     }
 
     /// One receiver for each of `n` consumers.
     fn receivers(rx: Self::Rx, n: u64) -> Vec<Self::Rx> {
-        let mut all: Vec<_> = (1..n).map(|_| Self::another_rx(&rx)).collect();
-        all.push(rx);
-        all
+        ends(rx, n, Self::another_rx)
     }
 }
 
@@ -46,16 +49,12 @@ pub trait BlockingChan<T = u64>: 'static {
 
     /// One sender for each of `n` producers.
     fn senders(tx: Self::Tx, n: u64) -> Vec<Self::Tx> {
-        let mut all: Vec<_> = (1..n).map(|_| Self::another_tx(&tx)).collect();
-        all.push(tx);
-        all
+        ends(tx, n, Self::another_tx)
     }
 
     /// One receiver for each of `n` consumers.
     fn receivers(rx: Self::Rx, n: u64) -> Vec<Self::Rx> {
-        let mut all: Vec<_> = (1..n).map(|_| Self::another_rx(&rx)).collect();
-        all.push(rx);
-        all
+        ends(rx, n, Self::another_rx)
     }
 }
 

@@ -27,10 +27,17 @@ impl Shards {
         self.0.len()
     }
 
-    /// As [`Timers::insert`], into store `shard`, or rather the remainder by their number.
-    pub(crate) fn insert(&self, shard: usize, now: Instant, at: Instant, waker: Waker) -> (TimerKey, bool) {
+    /// The store that serves worker `shard`, with its number: there may be more workers than stores, as some stand in.
+    #[inline]
+    fn of(&self, shard: usize) -> (usize, &Timers) {
         let shard = shard % self.0.len();
-        let (key, earlier) = self.0[shard].insert(now, at, waker);
+        (shard, &self.0[shard])
+    }
+
+    /// As [`Timers::insert`], into the store of worker `shard`.
+    pub(crate) fn insert(&self, shard: usize, now: Instant, at: Instant, waker: Waker) -> (TimerKey, bool) {
+        let (shard, timers) = self.of(shard);
+        let (key, earlier) = timers.insert(now, at, waker);
         (key.in_shard(shard), earlier && self.is_first(shard, at))
     }
 
@@ -54,7 +61,7 @@ impl Shards {
     /// The same of one store.
     #[inline]
     pub(crate) fn next_nanos_of(&self, shard: usize) -> u64 {
-        self.0[shard % self.0.len()].next_nanos()
+        self.of(shard).1.next_nanos()
     }
 
     /// As [`Timers::fire_with`], for one store.
@@ -65,7 +72,7 @@ impl Shards {
         due: &mut Vec<Waker>,
         wake_all: impl Fn(&mut Vec<Waker>),
     ) -> usize {
-        self.0[shard % self.0.len()].fire_with(now, due, wake_all)
+        self.of(shard).1.fire_with(now, due, wake_all)
     }
 
     /// Whether a deadline that has just become the first of its store is the first of all.
