@@ -31,7 +31,7 @@ use std::sync::atomic::Ordering;
 
 pub(super) const ON: u8 = 0;
 pub(super) const LENT: u8 = 1;
-const OFF: u8 = 2;
+pub(super) const OFF: u8 = 2;
 
 /// What came of a worker's being stuck.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -230,7 +230,7 @@ impl Worker {
         }
     }
 
-    /// Sleeps until there is work of its own, or until it is on duty again.
+    /// Sleeps until there is work of its own, or until it is on duty again. Its queues are empty.
     #[cold]
     pub(super) fn rest(&self) {
         let index = self.index as u32;

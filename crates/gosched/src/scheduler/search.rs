@@ -81,8 +81,12 @@ impl Worker {
                     self.shared.notify();
                 }
                 called = false;
-                self.rest();
-                match self.next() {
+                // First: those whom `wake_ready` has just woken may be at home here, and nobody else will call us for them.
+                let own = self.next().or_else(|| {
+                    self.rest();
+                    self.next()
+                });
+                match own {
                     Some(task) => return Some(task),
                     None => continue,
                 }
@@ -263,10 +267,12 @@ impl Worker {
         self.shared.has_movable()
     }
 
-    /// The last look before parking (S2 in `idle`).
+    /// The last look before parking (S2 in `idle`). Also at the duty: the bell that told of its change may have been heard in
+    /// the search, and one that is off duty neither takes the seat at the poll nor waits to be called to search.
     fn must_stay_awake(&self, nap: bool) -> bool {
         self.shared.closing.load(Ordering::SeqCst)
             || !self.remote().inbox.is_empty()
+            || !self.is_on_duty()
             || self.shared.injector.len() > 0
             || (!nap && self.sees_movable())
     }
@@ -392,5 +398,57 @@ impl Worker {
                 }
             }
         }
+    }
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+    use crate::runtime::Runtime;
+    use crate::task::current::context_ptr;
+    use crate::wait::wait;
+    use std::future::poll_fn;
+    use std::sync::{Arc, Mutex};
+    use std::task::{Poll, Waker};
+
+    /// Runs `f` on a worker that is put off duty in the middle of it, without a bell to tell: it has been heard before.
+    fn off_duty(runtime: &Runtime, f: impl FnOnce(&Worker) + Send + 'static) {
+        let put_off = move || {
+            // SAFETY: a goroutine runs on a worker, which stays the same while it does not wait.
+            let worker = unsafe { Worker::of(context_ptr()) };
+            f(worker);
+            worker.remote().duty.store(super::super::crew::OFF, Ordering::SeqCst);
+        };
+        runtime.handle().go(put_off).join().unwrap();
+    }
+
+    #[test]
+    fn a_worker_off_duty_does_not_rest_before_it_has_run_whom_the_poll_woke() {
+        let runtime = Runtime::builder().workers(1).build().unwrap();
+        let left = Arc::new(Mutex::new(None::<Waker>));
+        let reader = runtime.handle().go({
+            let left = left.clone();
+            move || {
+                let mut waits = true;
+                wait(poll_fn(|cx| {
+                    if std::mem::take(&mut waits) {
+                        *left.lock().unwrap() = Some(cx.waker().clone());
+                        return Poll::Pending;
+                    }
+                    Poll::Ready(())
+                }));
+            }
+        });
+        while left.lock().unwrap().is_none() {
+            std::thread::yield_now();
+        }
+        let waker = left.lock().unwrap().take().unwrap();
+        off_duty(&runtime, |worker| worker.ready.set(vec![waker]));
+        let begun = Instant::now();
+        while !reader.is_finished() {
+            assert!(begun.elapsed() < Duration::from_secs(10), "it is queued at a worker that rests");
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        reader.join().unwrap();
     }
 }
