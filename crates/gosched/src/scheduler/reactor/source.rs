@@ -12,7 +12,7 @@
 //! | HUNG | nothing more will come, so there will be no event either | an event | a call that would block all the same |
 //! | CLOSED | closed by its owner | [`Direction::close`] | nobody |
 //! | CROWDED | somebody is in the queue, or has been called from there and is not done | who queues, under the lock | the last to leave, under the lock |
-//! | WATCHED | a waker of [`Direction::poll`] may be there | who leaves it, under the lock | an event, under the lock |
+//! | WATCHED | a waker of [`Direction::poll`] may be there | who leaves it, under the lock | an event, which takes the waker then, under the lock |
 //! | LIMITED | there is a deadline or a time-out | who sets it, under the lock | who takes it away, under the lock |
 //!
 //! The upper half counts events.
@@ -171,15 +171,21 @@ impl Direction {
     /// An event has come. `woken` has room for two more: nothing is allocated under the lock.
     pub(super) fn event(&self, hung: bool, woken: &mut Vec<Waker>) {
         let raise = if hung { READY | HUNG } else { READY };
-        let before = self
-            .word
-            .fetch_update(Ordering::SeqCst, Ordering::SeqCst, |word| Some(word.wrapping_add(EVENT) | raise));
+        // Whoever leaves a waker from here on finds READY, looks again, and may leave the bit with no waker: the next event
+        // finds out.
+        let before = self.word.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |word| {
+            Some((word & !WATCHED).wrapping_add(EVENT) | raise)
+        });
         if before.is_ok_and(|word| word & (CROWDED | WATCHED) == 0) {
             return;
         }
         let mut waiters = self.waiters.lock();
-        woken.extend(self.take_watcher(&mut waiters));
-        woken.extend(self.call_next(&mut waiters));
+        if let Some(watcher) = waiters.watcher.take() {
+            woken.push(watcher);
+        }
+        if let Some(next) = self.call_next(&mut waiters) {
+            woken.push(next);
+        }
     }
 
     fn take_watcher(&self, waiters: &mut Waiters) -> Option<Waker> {
