@@ -192,66 +192,6 @@ fn I14_both_directions_at_once_on_one_connection() {
     });
 }
 
-/// The echo is at home on the worker that stands in for the one with a hog. Again and again that one comes back, and the
-/// stand-in goes off duty: in the middle of a search, in the poll, on the way to sleep. Whatever it does, it must not go to
-/// rest with the echo in its queue.
-#[test]
-fn a_socket_is_served_whose_worker_goes_on_and_off_duty() {
-    if common::goroutines_are_threads() {
-        // There a worker's thread tells nothing of its goroutines, and nobody stands in for it so soon.
-        return;
-    }
-    bounded(|| {
-        let runtime = Runtime::builder().workers(1).max_threads(2).build().unwrap();
-        let hogging = Arc::new(AtomicBool::new(false));
-        let (hog_tx, hog_rx) = chan::bounded::<()>(0);
-        let hog = runtime.handle().go({
-            let hogging = hogging.clone();
-            move || {
-                for () in hog_rx {
-                    while hogging.load(Ordering::SeqCst) {
-                        std::hint::spin_loop();
-                    }
-                }
-            }
-        });
-        let hogs = || {
-            hogging.store(true, Ordering::SeqCst);
-            hog_tx.send(()).unwrap();
-        };
-        hogs();
-        let (near, far) = std::os::unix::net::UnixStream::pair().unwrap();
-        near.set_nonblocking(true).unwrap();
-        let near = UnixStream::from_std(near).unwrap();
-        let echo = runtime.handle().go(move || io::copy(&mut &near, &mut &near));
-        let echoes = Arc::new(AtomicUsize::new(0));
-        let asks = std::thread::spawn({
-            let (echoes, mut far) = (echoes.clone(), far.try_clone().unwrap());
-            move || {
-                while far.write_all(&[1]).is_ok() && far.read_exact(&mut [0]).is_ok() {
-                    echoes.fetch_add(1, Ordering::SeqCst);
-                }
-            }
-        });
-        let goes_on = |when: &str| {
-            let before = echoes.load(Ordering::SeqCst);
-            common::eventually(when, || echoes.load(Ordering::SeqCst) > before + 5);
-        };
-        for _ in 0..40 {
-            goes_on("it echoes beside the hog");
-            hogging.store(false, Ordering::SeqCst);
-            goes_on("it echoes when the hog is over");
-            hogs();
-        }
-        hogging.store(false, Ordering::SeqCst);
-        drop(hog_tx);
-        hog.join().unwrap();
-        far.shutdown(Shutdown::Both).unwrap();
-        let _ = echo.join().unwrap();
-        asks.join().unwrap();
-    });
-}
-
 #[test]
 fn a_thousand_connections_echo() {
     in_each(common::cheap_modes(), || {
