@@ -1,5 +1,5 @@
 use bench_support::{Args, Memory, report_per};
-use gosched::chan::{Receiver, bounded};
+use gosched::chan::{Receiver, Sender, bounded};
 use gosched::sync::WaitGroup;
 use gosched::{go, yield_now};
 use std::sync::Arc;
@@ -7,12 +7,15 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 pub fn run(args: &Args) {
-    blocked(args.count(1_000_000), |waiting| {
-        go(move || {
-            waiting.started.fetch_add(1, Ordering::Relaxed);
-            assert_eq!(waiting.rx.recv(), Ok(1));
-            waiting.wg.done();
-        });
+    blocked(args.count(1_000_000), waits);
+}
+
+/// Starts one that waits.
+pub fn waits(waiting: Waiting) {
+    go(move || {
+        waiting.started.fetch_add(1, Ordering::Relaxed);
+        assert_eq!(waiting.rx.recv(), Ok(1));
+        waiting.wg.done();
     });
 }
 
@@ -23,28 +26,51 @@ pub struct Waiting {
     pub wg: WaitGroup,
 }
 
+/// Many that wait on one channel.
+pub struct Crowd {
+    n: u64,
+    tx: Sender<u64>,
+    wg: WaitGroup,
+    /// How long it took to start them, ...
+    pub spawned: Duration,
+    /// ... and until all had begun.
+    pub begun: Duration,
+}
+
+impl Crowd {
+    /// `start` starts one of them.
+    pub fn new(n: u64, start: impl Fn(Waiting)) -> Self {
+        let (started, wg) = (Arc::new(AtomicU64::new(0)), WaitGroup::new());
+        wg.add(n as usize);
+        let (tx, rx) = bounded::<u64>(0);
+        let begin = Instant::now();
+        for _ in 0..n {
+            start(Waiting { started: started.clone(), rx: rx.clone(), wg: wg.clone() });
+        }
+        let spawned = begin.elapsed();
+        while started.load(Ordering::Relaxed) < n {
+            yield_now();
+        }
+        Self { n, tx, wg, spawned, begun: begin.elapsed() }
+    }
+
+    /// Wakes them all. How long until all have ended.
+    pub fn wake(self) -> Duration {
+        let begin = Instant::now();
+        for _ in 0..self.n {
+            self.tx.send(1).unwrap();
+        }
+        self.wg.wait();
+        begin.elapsed()
+    }
+}
+
 /// `start` starts one that waits.
 pub fn blocked(n: u64, start: impl Fn(Waiting)) {
     let memory = Memory::now();
-    let (started, wg) = (Arc::new(AtomicU64::new(0)), WaitGroup::new());
-    wg.add(n as usize);
-    let (tx, rx) = bounded::<u64>(0);
-    let begin = Instant::now();
-    for _ in 0..n {
-        start(Waiting { started: started.clone(), rx: rx.clone(), wg: wg.clone() });
-    }
-    let spawned = begin.elapsed();
-    while started.load(Ordering::Relaxed) < n {
-        yield_now();
-    }
+    let crowd = Crowd::new(n, start);
     gosched::time::sleep(Duration::from_millis(300));
     memory.report(n);
-    let begin = Instant::now();
-    for _ in 0..n {
-        tx.send(1).unwrap();
-    }
-    wg.wait();
-    let woken = begin.elapsed();
-    report_per("blocked_spawn", spawned, n);
-    report_per("blocked_wake", woken, n);
+    report_per("blocked_spawn", crowd.spawned, n);
+    report_per("blocked_wake", crowd.wake(), n);
 }
